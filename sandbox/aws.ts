@@ -1,0 +1,172 @@
+/** The AWS stand-in: a vendor account and a customer account, set up as the vendor's guide tells a customer to. */
+import {
+  CreateAccessKeyCommand,
+  CreateRoleCommand,
+  CreateUserCommand,
+  IAMClient,
+  PutRolePolicyCommand,
+  PutUserPolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
+import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, S3Client, type _Object } from '@aws-sdk/client-s3';
+import type { AccountId, BucketName } from '../src/contract';
+import { defaultVendorRoleArn, permissionPolicy, trustPolicy, type PolicyDocument } from '../src/dump/policies';
+import { answers, start, untilReady, type Running } from './processes';
+import { ensureTool, ministack } from './toolchain';
+
+export const customerAccount = '111122223333';
+const vendorAccount = '485801740390';
+const vendorRoleName = 'dreamdata_destination_s3';
+const workerUserName = 's3-destination-worker';
+
+export async function startAws(port: number, say: (line: string) => void): Promise<Running> {
+  const program = await ensureTool(ministack, say);
+  const running = start('The AWS stand-in (ministack)', program, [], {
+    AUTH: 'true',
+    GATEWAY_PORT: String(port),
+    BIND_HOST: '127.0.0.1',
+    SERVICES: 's3,sts,iam,kms',
+    LOG_LEVEL: 'WARNING',
+    MINISTACK_REGION: 'us-east-1',
+  });
+  await untilReady(running, answers(`http://127.0.0.1:${port}/_ministack/health`));
+  return running;
+}
+
+export interface WorkerKeys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** On the stand-in an account's number as access key id is that account's root. */
+const rootOf = (account: string, endpoint: string, region = 'us-east-1') => ({
+  region,
+  endpoint,
+  forcePathStyle: true,
+  credentials: { accessKeyId: account, secretAccessKey: 'test' },
+});
+
+/** The vendor's side: the worker's identity, and the vendor role that it may assume. */
+export async function setUpVendor(endpoint: string): Promise<WorkerKeys> {
+  const iam = new IAMClient(rootOf(vendorAccount, endpoint));
+  await iam.send(new CreateUserCommand({ UserName: workerUserName }));
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: workerUserName }));
+  await iam.send(
+    new PutUserPolicyCommand({
+      UserName: workerUserName,
+      PolicyName: 'assume-vendor-role',
+      PolicyDocument: allowAssume(defaultVendorRoleArn),
+    }),
+  );
+  await iam.send(
+    new CreateRoleCommand({
+      RoleName: vendorRoleName,
+      AssumeRolePolicyDocument: JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Effect: 'Allow',
+            Principal: { AWS: `arn:aws:iam::${vendorAccount}:user/${workerUserName}` },
+            Action: 'sts:AssumeRole',
+          },
+        ],
+      }),
+    }),
+  );
+  await iam.send(
+    new PutRolePolicyCommand({
+      RoleName: vendorRoleName,
+      PolicyName: 'assume-customer-roles',
+      PolicyDocument: allowAssume('*'),
+    }),
+  );
+  if (!AccessKey?.AccessKeyId || !AccessKey.SecretAccessKey) throw new Error('The AWS stand-in made no access key');
+  return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
+}
+
+const allowAssume = (roleArn: string): string =>
+  JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Resource: roleArn }],
+  });
+
+export interface CustomerOptions {
+  readonly endpoint: string;
+  readonly accountId: AccountId;
+  readonly bucket: BucketName;
+  readonly roleName?: string;
+  readonly region?: string;
+}
+
+/** A customer's AWS account: what its people can see and change, as the program cannot. */
+export class CustomerAccount {
+  readonly roleArn: string;
+  private readonly roleName: string;
+  private readonly iam: IAMClient;
+  private readonly s3: S3Client;
+
+  constructor(private readonly options: CustomerOptions) {
+    const { endpoint, roleName = 'dreamdata-data-platform', region = 'eu-west-1' } = options;
+    this.roleName = roleName;
+    this.roleArn = `arn:aws:iam::${customerAccount}:role/${roleName}`;
+    this.iam = new IAMClient(rootOf(customerAccount, endpoint));
+    this.s3 = new S3Client(rootOf(customerAccount, endpoint, region));
+  }
+
+  /** Steps 1 and 2 of the guide. */
+  async followGuide(): Promise<void> {
+    const { accountId, bucket, region = 'eu-west-1' } = this.options;
+    await this.s3.send(
+      new CreateBucketCommand({
+        Bucket: bucket,
+        ...(region === 'us-east-1' ? {} : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } }),
+      }),
+    );
+    await this.iam.send(
+      new CreateRoleCommand({
+        RoleName: this.roleName,
+        AssumeRolePolicyDocument: JSON.stringify(trustPolicy(accountId)),
+      }),
+    );
+    await this.setPermissions(permissionPolicy(bucket));
+  }
+
+  async setTrust(policy: PolicyDocument): Promise<void> {
+    await this.iam.send(
+      new UpdateAssumeRolePolicyCommand({ RoleName: this.roleName, PolicyDocument: JSON.stringify(policy) }),
+    );
+  }
+
+  async setPermissions(policy: PolicyDocument): Promise<void> {
+    await this.iam.send(
+      new PutRolePolicyCommand({
+        RoleName: this.roleName,
+        PolicyName: 'DreamdataDataPlatform',
+        PolicyDocument: JSON.stringify(policy),
+      }),
+    );
+  }
+
+  /** What is in the bucket, by key. */
+  async objects(): Promise<(_Object & { Key: string })[]> {
+    const found: (_Object & { Key: string })[] = [];
+    for (let token: string | undefined, more = true; more; ) {
+      const page = await this.s3.send(
+        new ListObjectsV2Command({ Bucket: this.options.bucket, ContinuationToken: token }),
+      );
+      for (const object of page.Contents ?? []) if (object.Key !== undefined) found.push({ ...object, Key: object.Key });
+      token = page.NextContinuationToken;
+      more = page.IsTruncated === true;
+    }
+    return found;
+  }
+
+  async read(key: string): Promise<{ contentType: string; contentEncoding: string | undefined; bytes: Uint8Array }> {
+    const object = await this.s3.send(new GetObjectCommand({ Bucket: this.options.bucket, Key: key }));
+    return {
+      contentType: object.ContentType ?? '',
+      contentEncoding: object.ContentEncoding,
+      bytes: (await object.Body?.transformToByteArray()) ?? new Uint8Array(),
+    };
+  }
+}

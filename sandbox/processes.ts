@@ -1,0 +1,104 @@
+/** Starts the sandbox's programs, waits until they answer, and stops them. */
+import { spawn } from 'node:child_process';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SandboxError } from './toolchain';
+
+/** The folder of package.json, also when this file runs from `lib`. */
+export const projectFolder = path.join(__dirname, ...(__dirname.includes(`${path.sep}lib${path.sep}`) ? ['..', '..'] : ['..']));
+
+/** Compiled code: child processes run that, also when the parent runs from source. */
+export const compiled = (...parts: string[]): string => path.join(projectFolder, 'lib', ...parts);
+
+export interface Running {
+  readonly name: string;
+  /** The last lines that the program printed. */
+  output(): string;
+  readonly exited: Promise<number | null>;
+  kill(signal?: NodeJS.Signals): void;
+  stop(): Promise<void>;
+}
+
+const keptLines = 200;
+const stopGraceMs = 35_000;
+
+export function start(
+  name: string,
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Running {
+  const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => {
+      lines = [...lines, ...data.toString().split('\n')].slice(-keptLines);
+    });
+  }
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+    child.once('error', (error) => {
+      lines.push(String(error));
+      resolve(null);
+    });
+  });
+  return {
+    name,
+    output: () => lines.join('\n'),
+    exited,
+    kill: (signal) => void child.kill(signal),
+    async stop() {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), stopGraceMs);
+      await exited;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Waits until `isReady` holds, as long as the program lives. */
+export async function untilReady(running: Running, isReady: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+  const giveUp = Date.now() + timeoutMs;
+  const state = { exited: false };
+  void running.exited.then(() => (state.exited = true));
+  while (!(await isReady().catch(() => false))) {
+    if (state.exited) throw new SandboxError(`${running.name} ended at once. It printed:\n${running.output()}`);
+    if (Date.now() > giveUp) {
+      throw new SandboxError(`${running.name} did not get ready within ${timeoutMs / 1000} s. It printed:\n${running.output()}`);
+    }
+    await delay(50);
+  }
+}
+
+export const answers = (url: string) => async (): Promise<boolean> => {
+  const response = await fetch(url);
+  await response.body?.cancel();
+  return response.status < 500;
+};
+
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  const port = await listen(server, 0);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export async function requireFreePort(port: number, what: string): Promise<number> {
+  const server = net.createServer();
+  try {
+    await listen(server, port);
+  } catch {
+    throw new SandboxError(
+      `Port ${port}, which ${what} needs, is in use: stop what listens there, or add --any-port to take free ports.`,
+    );
+  }
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const listen = (server: net.Server, port: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve((server.address() as net.AddressInfo).port));
+  });

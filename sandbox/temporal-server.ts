@@ -1,0 +1,59 @@
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { cacheFolder, ensureTool, findTool, temporalCli, temporalTestServer } from './toolchain';
+
+export interface TemporalServer {
+  readonly address: string;
+  readonly uiUrl: string;
+  stop(): Promise<void>;
+}
+
+type Executable = NonNullable<NonNullable<Parameters<typeof TestWorkflowEnvironment.createLocal>[0]>['server']>['executable'];
+
+interface TemporalPorts {
+  readonly port: number;
+  readonly uiPort: number;
+}
+
+/** A Temporal server with its UI, its history in `databaseFile`; the one that `TEMPORAL_ADDRESS` names, if it does. */
+export async function startTemporalServer(
+  { port, uiPort }: TemporalPorts,
+  databaseFile: string,
+  say: (line: string) => void,
+): Promise<TemporalServer> {
+  const given = process.env['TEMPORAL_ADDRESS'];
+  if (given !== undefined && given !== '') {
+    return { address: given, uiUrl: process.env['TEMPORAL_UI_URL'] ?? `the UI of ${given}`, stop: async () => {} };
+  }
+  const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
+    TestWorkflowEnvironment.createLocal({
+      server: { executable, port, ui: true, uiPort, dbFilename: databaseFile },
+    }),
+  );
+  return {
+    address: environment.address,
+    uiUrl: `http://localhost:${uiPort}`,
+    stop: () => environment.teardown(),
+  };
+}
+
+/** The server that skips time: a month's sleep passes in seconds. Its time is one for all who use it. */
+export const startTimeSkippingServer = (say: (line: string) => void): Promise<TestWorkflowEnvironment> =>
+  withDownloadOrTool(temporalTestServer, say, (executable) =>
+    TestWorkflowEnvironment.createTimeSkipping({ server: { executable } }),
+  );
+
+/** What is on the machine comes first, then the SDK's own download, then the package registry. */
+async function withDownloadOrTool(
+  tool: typeof temporalCli,
+  say: (line: string) => void,
+  startServer: (executable: NonNullable<Executable>) => Promise<TestWorkflowEnvironment>,
+): Promise<TestWorkflowEnvironment> {
+  const found = findTool(tool);
+  if (found !== undefined) return startServer({ type: 'existing-path', path: found });
+  try {
+    return await startServer({ type: 'cached-download', downloadDir: cacheFolder });
+  } catch {
+    say(`The download of ${tool.name} did not succeed; it is made from its package registry instead.`);
+  }
+  return startServer({ type: 'existing-path', path: await ensureTool(tool, say) });
+}

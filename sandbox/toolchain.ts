@@ -1,0 +1,200 @@
+/**
+ * The programs that the sandbox is made of. Each is looked for where it is given, on the PATH and in the project's cache;
+ * where it is nowhere, it is built or installed from its language's package registry, once.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+/** Something that the user must do. The message is the sentence that says what. */
+export class SandboxError extends Error {
+  override readonly name = 'SandboxError';
+}
+
+export const cacheFolder = path.join(
+  process.env['S3_DESTINATION_CACHE'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 's3-destination'),
+);
+
+interface Tool {
+  readonly name: string;
+  readonly version: string;
+  /** The environment variable by which the user gives it. */
+  readonly givenBy: string;
+  /** Whether one on the PATH will do, whatever its version. */
+  readonly takesPath: boolean;
+  readonly needs: Requirement;
+  readonly minutes: string;
+  /** The executable's path within the tool's folder. */
+  readonly executable: string;
+  /** Installs into `folder`, an empty one. */
+  readonly install: (folder: string) => Promise<void>;
+}
+
+interface Requirement {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly what: string;
+}
+
+const go: Requirement = { program: 'go', args: ['version'], what: 'Go (https://go.dev/doc/install)' };
+const maven: Requirement = { program: 'mvn', args: ['--version'], what: 'Java with Maven (https://maven.apache.org/install.html)' };
+const python: Requirement = {
+  program: 'python3',
+  args: ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 11))'],
+  what: 'Python 3.11 or later with venv (https://www.python.org/downloads/)',
+};
+
+const goInstall = (module: string) => (folder: string) =>
+  run('go', ['install', module], { GOBIN: folder });
+
+/** The Temporal server with its UI. Later versions of the CLI refuse `go install`. */
+export const temporalCli: Tool = {
+  name: 'temporal',
+  version: '1.5.1',
+  givenBy: 'TEMPORAL_CLI',
+  takesPath: true,
+  needs: go,
+  minutes: 'about five minutes',
+  executable: 'temporal',
+  install: goInstall('github.com/temporalio/cli/cmd/temporal@v1.5.1'),
+};
+
+/** The Java SDK's test server, which skips time. */
+export const temporalTestServer: Tool = {
+  name: 'temporal-test-server',
+  version: '1.38.0',
+  givenBy: 'TEMPORAL_TEST_SERVER',
+  takesPath: true,
+  needs: maven,
+  minutes: 'about a minute',
+  executable: 'temporal-test-server',
+  async install(folder) {
+    const pom = path.join(folder, 'pom.xml');
+    writeFileSync(pom, testServerPom(this.version));
+    await run('mvn', ['--batch-mode', '--quiet', '--file', pom, 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
+    const script = `#!/bin/sh\nexec java -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"\n`;
+    writeFileSync(path.join(folder, this.executable), script, { mode: 0o755 });
+  },
+};
+
+const testServerPom = (version: string): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>sandbox</groupId>
+  <artifactId>temporal-test-server</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>io.temporal</groupId>
+      <artifactId>temporal-test-server</artifactId>
+      <version>${version}</version>
+    </dependency>
+  </dependencies>
+</project>
+`;
+
+/** Cloud Storage. */
+export const fakeGcsServer: Tool = {
+  name: 'fake-gcs-server',
+  version: '1.56.1',
+  givenBy: 'FAKE_GCS_SERVER',
+  takesPath: true,
+  needs: go,
+  minutes: 'about two minutes',
+  executable: 'fake-gcs-server',
+  install: goInstall('github.com/fsouza/fake-gcs-server@v1.56.1'),
+};
+
+/** STS, IAM and S3. */
+export const ministack: Tool = {
+  name: 'ministack',
+  version: '1.5.33',
+  givenBy: 'MINISTACK',
+  takesPath: false,
+  needs: python,
+  minutes: 'less than a minute',
+  executable: path.join('bin', 'ministack'),
+  async install(folder) {
+    await run('python3', ['-m', 'venv', folder]);
+    const pip = path.join(folder, 'bin', 'pip');
+    await run(pip, ['install', '--quiet', '--disable-pip-version-check', `ministack==${this.version}`]);
+  },
+};
+
+const toolFolder = (tool: Tool): string =>
+  path.join(cacheFolder, `${tool.name}-${tool.version}-${process.platform}-${process.arch}`);
+
+/** Where the tool is, if it is anywhere: given, on the PATH, or in the cache. */
+export function findTool(tool: Tool): string | undefined {
+  const given = process.env[tool.givenBy];
+  if (given !== undefined && given !== '') {
+    if (isExecutable(given)) return given;
+    throw new SandboxError(`${tool.givenBy} names '${given}', which is not an executable file: correct it or unset it.`);
+  }
+  const folders = tool.takesPath ? (process.env['PATH'] ?? '').split(path.delimiter) : [];
+  const onPath = folders.map((folder) => path.join(folder, tool.name)).find(isExecutable);
+  const cached = path.join(toolFolder(tool), tool.executable);
+  return onPath ?? (isExecutable(cached) && !existsSync(incompleteMarker(tool)) ? cached : undefined);
+}
+
+/** Beside a tool's folder while it is being installed, and after an install that was interrupted. */
+const incompleteMarker = (tool: Tool): string => `${toolFolder(tool)}.incomplete`;
+
+/** Where the tool is, after installing it if need be. */
+export async function ensureTool(tool: Tool, say: (line: string) => void): Promise<string> {
+  return findTool(tool) ?? installTool(tool, say);
+}
+
+async function installTool(tool: Tool, say: (line: string) => void): Promise<string> {
+  requirePresent(tool);
+  const folder = toolFolder(tool);
+  mkdirSync(cacheFolder, { recursive: true });
+  say(`Installing ${tool.name} ${tool.version} into ${folder}: ${tool.minutes}, once.`);
+  const startedMs = Date.now();
+  const ticking = setInterval(() => {
+    say(`  still installing ${tool.name}: ${Math.round((Date.now() - startedMs) / 1000)} s`);
+  }, 20_000);
+  // A venv knows its own path, so it is made in place; whatever is left of an interrupted install goes first.
+  writeFileSync(incompleteMarker(tool), '');
+  rmSync(folder, { recursive: true, force: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+    await tool.install(folder);
+    rmSync(incompleteMarker(tool));
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw new SandboxError(`Could not install ${tool.name}: ${(error as Error).message}`);
+  } finally {
+    clearInterval(ticking);
+  }
+  return path.join(folder, tool.executable);
+}
+
+function requirePresent({ name, needs, givenBy }: Tool): void {
+  const { status } = spawnSync(needs.program, needs.args, { stdio: 'ignore' });
+  if (status === 0) return;
+  throw new SandboxError(`${name} is not on this machine, and installing it needs ${needs.what}: install that, or set ${givenBy} to a ${name} that you have.`);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a command to its end; what it printed is shown only if it fails. */
+function run(program: string, args: readonly string[], environment: Record<string, string> = {}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => output.push(data.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) return resolve();
+      reject(new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output.join('').split('\n').slice(-20).join('\n')}`));
+    });
+  });
+}

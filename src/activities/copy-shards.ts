@@ -1,0 +1,83 @@
+import { activityInfo } from '@temporalio/activity';
+import type { Copied, CopyProgress, DestinationSettings, ShardRange, StagedTable, TableName } from '../contract';
+import { shardKey, shardName } from '../dump/keys';
+import { inLanes } from '../dump/lanes';
+import { failure, stagingFilesGone } from '../failures';
+import type { CustomerBuckets } from '../stores/customer-bucket';
+import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
+import { heartbeating } from './heartbeat';
+import { callingDump, deliveryTo } from './identity';
+
+export interface CopyShardsInput {
+  readonly settings: DestinationSettings;
+  readonly table: TableName;
+  readonly staged: StagedTable;
+  readonly range: ShardRange;
+}
+
+export interface CopyShardsDeps {
+  readonly staging: StagingBuckets;
+  readonly customerBuckets: CustomerBuckets;
+  /** How many shards one activity streams side by side. */
+  readonly shardsInFlight: number;
+}
+
+/** S3 user guide, "Uploading objects": the most that a single PutObject takes. */
+const putObjectBytesMax = 5 * 1024 ** 3;
+
+/**
+ * Streams a range of a table's shards from staging into the customer's bucket, byte for byte. Each shard is one PutObject
+ * with the length and CRC32C that Cloud Storage knows, so that S3 refuses a damaged one. Shards that an attempt before
+ * this one delivered are skipped; putting one again, where its heartbeat was lost, puts the same bytes.
+ */
+export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: CopyShardsDeps) =>
+  async function copyShards({ settings, table, staged, range }: CopyShardsInput): Promise<Copied> {
+    const { folder } = callingDump();
+    const customerBucket = customerBuckets.open(deliveryTo(settings));
+    const doneShards = new Set((activityInfo().heartbeatDetails as CopyProgress | undefined)?.doneShards);
+    let doneBytes = 0;
+
+    return heartbeating(
+      (): CopyProgress => ({ table, doneShards: [...doneShards], doneBytes }),
+      async (signal) => {
+        const shards = await stagedShards();
+        doneBytes = shards.reduce((sum, [shard, file]) => sum + (doneShards.has(shard) ? file.sizeBytes : 0), 0);
+        const remaining = shards.filter(([shard]) => !doneShards.has(shard));
+        await inLanes(remaining, shardsInFlight, async ([shard, file]) => {
+          await copyShard(shard, file, signal);
+          doneShards.add(shard);
+          doneBytes += file.sizeBytes;
+        });
+        return { shards: range.count, bytes: doneBytes };
+      },
+    );
+
+    /** The range's files by shard number, all of them: a missing one would make the receipt's count a lie. */
+    async function stagedShards(): Promise<[number, StagedFile][]> {
+      const { stagingBucket, stagingPrefix } = staged;
+      const nameOf = (shard: number): string => `${stagingPrefix}${shardName(table, shard)}`;
+      const between = { from: nameOf(range.first), before: nameOf(range.first + range.count) };
+      const files = await staging.list(stagingBucket, stagingPrefix, between);
+      const byName = new Map(files.map((file) => [file.name, file]));
+      return Array.from({ length: range.count }, (_, index) => {
+        const shard = range.first + index;
+        const file = byName.get(nameOf(shard));
+        if (file === undefined) throw stagingFilesGone(stagingBucket, nameOf(shard));
+        return [shard, file];
+      });
+    }
+
+    async function copyShard(shard: number, file: StagedFile, signal: AbortSignal): Promise<void> {
+      const key = shardKey(settings, folder, table, shard);
+      if (file.sizeBytes > putObjectBytesMax) {
+        throw failure(
+          'ShardTooLarge',
+          `A shard has ${file.sizeBytes} bytes and one PutObject takes ${putObjectBytesMax} [name=${file.name}].`,
+          'shorten the rows of the table: BigQuery writes at most 1 GB of table data to a shard.',
+        );
+      }
+      const open = () => staging.open(staged.stagingBucket, file);
+      const body = { open, sizeBytes: file.sizeBytes, crc32c: file.crc32c };
+      await customerBucket.put({ key, contentType: 'application/gzip', body }, signal);
+    }
+  };

@@ -1,0 +1,78 @@
+/** The only reader of the environment. What is missing or malformed is named at start, not found out by a dump. */
+import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
+import { InvalidInput, parseBucketName, parseRoleArn } from './dump/inputs';
+import { defaultVendorRoleArn } from './dump/policies';
+import type { GoogleEndpoints } from './stores/google-clients';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface WorkerConfig {
+  readonly vendorRoleArn: string;
+  /** The region of STS, and the first guess for a bucket's. */
+  readonly awsRegion: string;
+  readonly s3ForcePathStyle: boolean;
+  /** The project that extract jobs run in; absent, the one of the worker's Google credentials. */
+  readonly googleProject: string | undefined;
+  readonly googleEndpoints: GoogleEndpoints;
+  /** Staging bucket by BigQuery location, upper case. */
+  readonly stagingBucketByLocation: ReadonlyMap<string, string>;
+  /** `copyShards` activities at a time in this process. */
+  readonly copyActivities: number;
+  /** Shards that one `copyShards` activity streams side by side. */
+  readonly shardsInFlight: number;
+  /** Whether to load the prebuilt workflow bundle. */
+  readonly production: boolean;
+}
+
+export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
+  return {
+    vendorRoleArn: setting(env, 'VENDOR_ROLE_ARN', parseRoleArn, defaultVendorRoleArn),
+    awsRegion: env['AWS_REGION'] ?? 'us-east-1',
+    s3ForcePathStyle: setting(env, 'S3_FORCE_PATH_STYLE', parseFlag, 'false'),
+    googleProject: env['GOOGLE_CLOUD_PROJECT'],
+    googleEndpoints: { bigquery: env['BIGQUERY_ENDPOINT'], storage: env['STORAGE_ENDPOINT'] },
+    stagingBucketByLocation: setting(env, 'STAGING_BUCKETS', parseStagingBuckets),
+    copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '4'),
+    shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '4'),
+    production: env['NODE_ENV'] === 'production',
+  };
+}
+
+/**
+ * Temporal's own variables (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`,
+ * `TEMPORAL_PROFILE` …) and configuration file.
+ */
+export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectConfig();
+
+function setting<T>(env: Environment, name: string, parse: (value: string) => T, byDefault?: string): T {
+  const value = env[name] ?? byDefault;
+  if (value === undefined || value === '') throw new InvalidInput(`The setting ${name} is missing from the environment.`);
+  try {
+    return parse(value);
+  } catch (error) {
+    throw new InvalidInput(`The setting ${name} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+/** `EU=acme-staging-eu,US=acme-staging-us` */
+function parseStagingBuckets(text: string): Map<string, string> {
+  return new Map(
+    text.split(',').map((entry) => {
+      const [location = '', bucket] = entry.split('=').map((part) => part.trim());
+      if (!/^[A-Za-z0-9-]+$/.test(location) || bucket === undefined) {
+        throw new InvalidInput(`'${entry}' is not of the form LOCATION=bucket, for example EU=acme-staging-eu.`);
+      }
+      return [location.toUpperCase(), parseBucketName(bucket)];
+    }),
+  );
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidInput(`'${text}' is not a whole number from 1 to 9999.`);
+  return Number(text);
+}
+
+function parseFlag(text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new InvalidInput(`'${text}' is neither true nor false.`);
+  return text === 'true';
+}

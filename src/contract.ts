@@ -1,0 +1,215 @@
+/**
+ * What the client, the workflows and the activities agree on: names, identifiers, settings, states and failure types.
+ * Pure data, no I/O: the workflow sandbox loads it too.
+ */
+
+declare const brand: unique symbol;
+type Brand<Name extends string> = string & { readonly [brand]: Name };
+
+/** A customer's account id in the vendor's system. It is also the external id of every AssumeRole call for that customer. */
+export type AccountId = Brand<'AccountId'>;
+/** A customer role, `arn:aws:iam::<12 digits>:role/<name>`. */
+export type RoleArn = Brand<'RoleArn'>;
+/** Twelve digits. */
+export type AwsAccountId = Brand<'AwsAccountId'>;
+/** An S3 bucket's name (not its ARN). */
+export type BucketName = Brand<'BucketName'>;
+/** What every key begins with, without a slash at either end. */
+export type BucketPath = Brand<'BucketPath'>;
+/** `project.dataset` */
+export type DatasetName = Brand<'DatasetName'>;
+export type TableName = Brand<'TableName'>;
+/** A dump's folder: its start in UTC to the minute, `2023-01-02T15:04`. */
+export type FolderName = Brand<'FolderName'>;
+
+/** Light work and workflows go to `control`, bytes to `copy`, so that either can be scaled alone. */
+export const taskQueues = { control: 's3-destination-control', copy: 's3-destination-copy' } as const;
+
+export const destinationWorkflowId = (accountId: AccountId): string => `destination/${accountId}`;
+
+export const dumpWorkflowId = (accountId: AccountId, folder: FolderName): string => `dump/${accountId}/${folder}`;
+
+/**
+ * Whom a workflow works for and, for a dump, in which folder: read from the workflow's own id. The external id comes from
+ * here and from nowhere else: no input can name another customer (the confused deputy).
+ */
+export function identityOfWorkflow(workflowId: string): { accountId: AccountId; folder?: FolderName } {
+  const [, kind, accountId, folder] = /^(destination|dump)\/([^/]+)(?:\/([^/]+))?$/.exec(workflowId) ?? [];
+  if (accountId === undefined || (kind === 'dump') !== (folder !== undefined)) {
+    throw new Error(`Workflow id '${workflowId}' is not of the form destination/<account> or dump/<account>/<folder>`);
+  }
+  return { accountId: accountId as AccountId, ...(folder === undefined ? {} : { folder: folder as FolderName }) };
+}
+
+export function identityOfDump(workflowId: string): { accountId: AccountId; folder: FolderName } {
+  const { accountId, folder } = identityOfWorkflow(workflowId);
+  if (folder === undefined) throw new Error(`Workflow '${workflowId}' is not a dump`);
+  return { accountId, folder };
+}
+
+/** Where a customer's tables go. Held by the customer's destination workflow: there is no other store of settings. */
+export interface DestinationSettings {
+  readonly roleArn: RoleArn;
+  readonly bucket: BucketName;
+  /** The account that must own the bucket: S3 refuses a put to anybody else's. */
+  readonly bucketOwner: AwsAccountId;
+  readonly path?: BucketPath;
+  readonly tables: readonly TableName[];
+}
+
+/** A successful run of the data-modelling pipeline. */
+export interface ModellingRun {
+  readonly runId: string;
+  /** RFC 3339. The instant that every table of the dump is read at. */
+  readonly finishedAt: string;
+  readonly dataset: DatasetName;
+}
+
+/** Who is asked to do something about a failure. */
+export type Mender = 'customer' | 'vendor' | 'nobody';
+
+interface FailureRule {
+  readonly mender: Mender;
+  /**
+   * What the dump does about it: `retries-hourly` waits for a person and also tries by itself every hour (customers mend
+   * access without telling anyone), `waits` waits for a person, `ends` ends the dump.
+   */
+  readonly dump: 'retries-hourly' | 'waits' | 'ends';
+}
+
+/** Every failure that Temporal does not retry by itself. The README has a row for each. */
+export const failureRules = {
+  RoleNotAssumable: { mender: 'customer', dump: 'retries-hourly' },
+  VendorRoleNotAssumable: { mender: 'vendor', dump: 'retries-hourly' },
+  BucketAccessDenied: { mender: 'customer', dump: 'retries-hourly' },
+  BucketMissing: { mender: 'customer', dump: 'retries-hourly' },
+  KmsDenied: { mender: 'customer', dump: 'retries-hourly' },
+  PutRefused: { mender: 'customer', dump: 'retries-hourly' },
+  WarehouseAccessDenied: { mender: 'vendor', dump: 'retries-hourly' },
+  StagingAccessDenied: { mender: 'vendor', dump: 'retries-hourly' },
+  StagingBucketMissing: { mender: 'vendor', dump: 'waits' },
+  StagingLocationNotConfigured: { mender: 'vendor', dump: 'waits' },
+  TableMissing: { mender: 'vendor', dump: 'waits' },
+  TableNotExtractable: { mender: 'vendor', dump: 'waits' },
+  ExtractRefused: { mender: 'vendor', dump: 'waits' },
+  SnapshotExpired: { mender: 'vendor', dump: 'waits' },
+  ShardTooLarge: { mender: 'vendor', dump: 'waits' },
+  StagingFilesGone: { mender: 'nobody', dump: 'ends' },
+  Superseded: { mender: 'nobody', dump: 'ends' },
+  NotConnected: { mender: 'vendor', dump: 'ends' },
+  InvalidInput: { mender: 'vendor', dump: 'ends' },
+} as const satisfies Record<string, FailureRule>;
+
+export type FailureType = keyof typeof failureRules;
+
+export const isFailureType = (type: string | null | undefined): type is FailureType =>
+  type !== null && type !== undefined && Object.hasOwn(failureRules, type);
+
+/** What an activity's failure carries beside its message. */
+export interface FailureDetails {
+  /** What exactly to change. May hold a policy statement. */
+  readonly remedy: string;
+}
+
+/** A failure as it is shown to people. */
+export interface Fault {
+  readonly type: FailureType;
+  readonly message: string;
+  readonly mender: Mender;
+  readonly remedy: string;
+  readonly retriesHourly: boolean;
+}
+
+/** Where a table's shards wait between BigQuery and the customer's bucket. */
+export interface StagedTable {
+  readonly stagingBucket: string;
+  /** Ends with a slash. Holds this extraction's shards and schema, nothing else. */
+  readonly stagingPrefix: string;
+  readonly shardCount: number;
+  readonly sizeBytes: number;
+}
+
+/** Shards `first … first + count - 1` of a table. */
+export interface ShardRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What a copy has achieved so far; also its heartbeat, so that a retry skips the shards that are done. */
+export interface CopyProgress {
+  readonly table: TableName;
+  readonly doneShards: readonly number[];
+  readonly doneBytes: number;
+}
+
+export type TableProgress =
+  | { readonly state: 'waiting' }
+  | { readonly state: 'extracting' }
+  | { readonly state: 'copying'; readonly copied: Copied; readonly total: Copied; readonly sinceMs: number }
+  | { readonly state: 'uploading schema'; readonly total: Copied }
+  | { readonly state: 'delivered'; readonly total: Copied }
+  | { readonly state: 'needs attention'; readonly fault: Fault; readonly copied: Copied; readonly total?: Copied };
+
+export interface Copied {
+  readonly shards: number;
+  readonly bytes: number;
+}
+
+/** The values of the search attribute {@link searchAttributeNames.state}. */
+export type DumpState = 'Running' | 'NeedsAttention' | 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded';
+
+export interface DumpStatus {
+  readonly accountId: AccountId;
+  readonly folder: FolderName;
+  readonly run: ModellingRun;
+  readonly state: DumpState;
+  /** What the dump does that is not about one table: `assume role`, `commit receipt`, `clear staging` … */
+  readonly step: string;
+  readonly stepFault?: Fault;
+  readonly tables: Readonly<Record<string, TableProgress>>;
+  /** Answers to messages that could not be followed, newest last. */
+  readonly notes: readonly string[];
+}
+
+/** How a dump ended. */
+export type DumpOutcome =
+  | {
+      readonly outcome: 'delivered';
+      readonly folder: FolderName;
+      readonly runId: string;
+      readonly total: Copied;
+      readonly receiptKey: string;
+    }
+  | {
+      readonly outcome: 'failed' | 'cancelled' | 'superseded';
+      readonly folder: FolderName;
+      readonly runId: string;
+      readonly reason: string;
+    };
+
+export interface DestinationStatus {
+  readonly accountId: AccountId;
+  readonly settings?: DestinationSettings;
+  readonly paused: boolean;
+  readonly currentDump?: { readonly workflowId: string; readonly folder: FolderName; readonly runId: string };
+  /** Waits for its turn: for the current dump to end, for `resume`, or for the next minute. */
+  readonly pendingRun?: ModellingRun;
+  /** The newest run that was ever announced, delivered or not. */
+  readonly newestRun?: ModellingRun;
+  /** Newest last. */
+  readonly recentDumps: readonly DumpOutcome[];
+  readonly notes: readonly string[];
+}
+
+/** What proves that the customer role can be assumed. Holds nothing that must not be seen. */
+export interface AssumedRole {
+  readonly assumedRoleArn: string;
+  readonly awsAccountId: string;
+  readonly expiresAt: string;
+}
+
+export const searchAttributeNames = {
+  account: 'S3DestinationAccount',
+  state: 'S3DestinationState',
+  run: 'S3DestinationRun',
+} as const;

@@ -1,0 +1,59 @@
+import type { AccountId, BucketName, DestinationSettings } from '../contract';
+
+/** The role that customers trust, from the vendor's guide for customers. A setting of the worker; this is its default. */
+export const defaultVendorRoleArn = 'arn:aws:iam::485801740390:role/dreamdata_destination_s3';
+
+interface Statement {
+  readonly Sid?: string;
+  readonly Effect: 'Allow';
+  readonly Principal?: { readonly AWS: string };
+  readonly Action: string | readonly string[];
+  readonly Resource?: string | readonly string[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export interface PolicyDocument {
+  readonly Version: '2012-10-17';
+  readonly Statement: readonly Statement[];
+}
+
+const policy = (...statements: Statement[]): PolicyDocument => ({ Version: '2012-10-17', Statement: statements });
+
+/** Step 2 of the guide: who may assume the customer role, and with which external id. */
+export const trustPolicy = (accountId: AccountId, vendorRoleArn: string = defaultVendorRoleArn): PolicyDocument =>
+  policy({
+    Sid: 'DreamdataStsPolicy',
+    Effect: 'Allow',
+    Principal: { AWS: vendorRoleArn },
+    Action: 'sts:AssumeRole',
+    Condition: { StringEquals: { 'sts:ExternalId': accountId } },
+  });
+
+/** Step 2 of the guide: what the customer role may do. */
+export const permissionPolicy = (bucket: BucketName): PolicyDocument =>
+  policy({
+    Sid: 'DreamdataDataPlatform',
+    Effect: 'Allow',
+    Action: ['s3:PutObject', 's3:PutObjectAcl'],
+    Resource: [`arn:aws:s3:::${bucket}/*`, `arn:aws:s3:::${bucket}`],
+  });
+
+const kmsActions = ['kms:GenerateDataKey', 'kms:Decrypt'] as const;
+
+/** The guide's conditional step, for a bucket encrypted with a KMS key. */
+export const kmsPolicy = (kmsKeyArn: string): PolicyDocument =>
+  policy({ Sid: 'KMSEncryption', Effect: 'Allow', Action: kmsActions, Resource: kmsKeyArn });
+
+/**
+ * Narrows a session to the destination's bucket and path. A session policy can only take away (STS, AssumeRole), so the
+ * two KMS actions must be let through or an encrypted bucket refuses; which key is the role's own policy's business.
+ */
+export const sessionPolicy = ({ bucket, path }: Pick<DestinationSettings, 'bucket' | 'path'>): PolicyDocument =>
+  policy(
+    {
+      Effect: 'Allow',
+      Action: ['s3:PutObject', 's3:PutObjectAcl'],
+      Resource: `arn:aws:s3:::${bucket}/${path === undefined ? '' : `${path}/`}*`,
+    },
+    { Effect: 'Allow', Action: kmsActions, Resource: '*' },
+  );

@@ -1,0 +1,237 @@
+/**
+ * Turns what AWS and Google answer into named failures. A failure that a person must mend is not retried by Temporal and
+ * says whose it is and what to change; everything else is retried, as it may be gone in a minute.
+ */
+import { ApplicationFailure } from '@temporalio/common';
+import {
+  failureRules,
+  type AccountId,
+  type DestinationSettings,
+  type FailureDetails,
+  type FailureType,
+  type RoleArn,
+  type TableName,
+} from './contract';
+import { permissionPolicy, trustPolicy, type PolicyDocument } from './dump/policies';
+import { quotaRetryDelayMs, rateLimitRetryDelayMs } from './timing';
+
+/** A failure of {@link failureRules}. Never retried by Temporal: waiting and trying again is the dump's business. */
+export function failure(type: FailureType, message: string, remedy: string, cause?: unknown): ApplicationFailure {
+  const details: FailureDetails = { remedy };
+  return ApplicationFailure.create({
+    type,
+    message: `${message} ${whose[failureRules[type].mender]}: ${remedy}`,
+    nonRetryable: true,
+    details: [details],
+    ...causeOf(cause),
+  });
+}
+
+const whose = { customer: 'For the customer to mend', vendor: 'For us to mend', nobody: 'What follows' } as const;
+
+/** A fault that is expected to pass. `retryDelayMs` overrides the retry policy's pace where the service asks for another. */
+function transient(message: string, cause: unknown, retryDelayMs?: number): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'Transient',
+    message,
+    nonRetryable: false,
+    ...causeOf(cause),
+    ...(retryDelayMs === undefined ? {} : { nextRetryDelay: retryDelayMs }),
+  });
+}
+
+/** A failed AssumeRole (STS API reference, "AssumeRole", Errors). */
+export function vendorRoleFailure(error: unknown, vendorRoleArn: string): ApplicationFailure {
+  const said = answerOf(error);
+  const where = `[role=${vendorRoleArn}]`;
+  if (isRefusal(said)) {
+    return failure(
+      'VendorRoleNotAssumable',
+      `The worker may not assume the vendor role ${where}: ${said.message}.`,
+      `let the role's trust policy name the identity that the worker runs as, and allow that identity sts:AssumeRole on ${vendorRoleArn}.`,
+      error,
+    );
+  }
+  return transient(`Could not assume the vendor role ${where}: ${said.message}`, error);
+}
+
+/**
+ * The refusal is the same for a wrong external id and for a missing trust (STS does not tell which), so the remedy is the
+ * whole statement.
+ */
+export function customerRoleFailure(
+  error: unknown,
+  { accountId, roleArn, vendorRoleArn }: { accountId: AccountId; roleArn: RoleArn; vendorRoleArn: string },
+): ApplicationFailure {
+  // The hop before it failed, with a failure of its own.
+  if (error instanceof ApplicationFailure) return error;
+  const said = answerOf(error);
+  const where = `[role=${roleArn} externalId=${accountId}]`;
+  if (isRefusal(said)) {
+    return failure(
+      'RoleNotAssumable',
+      `The customer role cannot be assumed ${where}: ${said.message}.`,
+      `the role must exist and its trust policy must be ${json(trustPolicy(accountId, vendorRoleArn))}`,
+      error,
+    );
+  }
+  return transient(`Could not assume the customer role ${where}: ${said.message}`, error);
+}
+
+/** A failed PutObject (S3 API reference, "Error responses"). */
+export function putFailure(
+  error: unknown,
+  { bucket, bucketOwner, roleArn }: Pick<DestinationSettings, 'bucket' | 'bucketOwner' | 'roleArn'>,
+  key: string,
+): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  const said = answerOf(error);
+  const where = `[bucket=${bucket} key=${key}]`;
+  const refused = (type: FailureType, remedy: string): ApplicationFailure =>
+    failure(type, `S3 refused a put ${where}: ${said.name}: ${said.message}.`, remedy, error);
+
+  if (said.name.startsWith('KMS.') || (isRefusal(said) && /kms/i.test(said.message))) {
+    return refused(
+      'KmsDenied',
+      `the role ${roleArn} needs kms:GenerateDataKey and kms:Decrypt on the bucket's key, the key's own policy must let it, and the key must be enabled.`,
+    );
+  }
+  if (said.name === 'NoSuchBucket') {
+    return refused('BucketMissing', `create the bucket ${bucket}, or connect again with the bucket that is meant.`);
+  }
+  if (isRefusal(said)) {
+    return refused(
+      'BucketAccessDenied',
+      `the bucket must belong to account ${bucketOwner}, no bucket policy may deny ${roleArn}, and the role's permission policy must be ${json(permissionPolicy(bucket))}`,
+    );
+  }
+  if (permanentPutErrors.has(said.name)) {
+    return refused('PutRefused', `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`);
+  }
+  return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
+}
+
+const permanentPutErrors = new Set([
+  'AccessControlListNotSupported',
+  'InvalidBucketState',
+  'InvalidRequest',
+  'InvalidObjectState',
+  'KeyTooLongError',
+  'MethodNotAllowed',
+  'NotImplemented',
+]);
+
+/** What BigQuery says of a request or of a finished job (BigQuery documentation, "Error messages"). */
+export function warehouseFailure(error: unknown, dataset: string, table?: TableName): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  const said = answerOf(error);
+  const where = table === undefined ? `[dataset=${dataset}]` : `[table=${dataset}.${table}]`;
+  const refused = (type: FailureType, remedy: string): ApplicationFailure =>
+    failure(type, `BigQuery refused ${where}: ${said.message}.`, remedy, error);
+
+  switch (said.reason) {
+    case 'notFound':
+      return refused('TableMissing', 'let the modelling run write the table, or take it off the list of tables with connect.');
+    case 'accessDenied':
+    case 'billingNotEnabled':
+      return refused(
+        'WarehouseAccessDenied',
+        `give the worker's Google identity bigquery.tables.get and bigquery.tables.export on the dataset, and bigquery.jobs.create in its project.`,
+      );
+    case 'quotaExceeded':
+      return transient(`BigQuery's quota is used up ${where}: ${said.message}`, error, quotaRetryDelayMs);
+    case 'rateLimitExceeded':
+    case 'jobRateLimitExceeded':
+      return transient(`BigQuery asks for a slower pace ${where}: ${said.message}`, error, rateLimitRetryDelayMs);
+    case 'invalid':
+    case 'invalidQuery':
+      return /time travel|snapshot|cannot read before/i.test(said.message)
+        ? refused('SnapshotExpired', 'the instant can no longer be read: send a newer run, which replaces this dump.')
+        : refused('ExtractRefused', 'see what BigQuery says above; then retry.');
+    default:
+      return transient(`BigQuery did not do it ${where}: ${said.reason || said.name}: ${said.message}`, error);
+  }
+}
+
+/** What Cloud Storage says (Cloud Storage documentation, "HTTP status and error codes for JSON"). */
+export function stagingFailure(error: unknown, bucket: string, name?: string): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  const said = answerOf(error);
+  const where = `[bucket=${bucket}${name === undefined ? '' : ` name=${name}`}]`;
+  const refused = (type: FailureType, remedy: string): ApplicationFailure =>
+    failure(type, `Cloud Storage refused ${where}: ${said.message}.`, remedy, error);
+
+  if (said.status === 404) {
+    return name === undefined
+      ? refused('StagingBucketMissing', `create the staging bucket ${bucket}, or name another in STAGING_BUCKETS.`)
+      : stagingFilesGone(bucket, name, error);
+  }
+  if (said.status === 401 || said.status === 403) {
+    return refused(
+      'StagingAccessDenied',
+      `give the worker's Google identity storage.objects.create, get, list and delete on ${bucket}.`,
+    );
+  }
+  return transient(`Cloud Storage did not answer as it should ${where}: ${said.message}`, error);
+}
+
+/**
+ * Shards of an extraction whose first shard the customer may already have cannot be made again: another extraction cuts
+ * the table at other rows, and what is in the bucket cannot be deleted.
+ */
+export const stagingFilesGone = (bucket: string, name: string, cause?: unknown): ApplicationFailure =>
+  failure(
+    'StagingFilesGone',
+    `Staged files are gone before they were copied [bucket=${bucket} name=${name}].`,
+    'this dump cannot be completed and ends without a receipt; the next run delivers into a new folder.',
+    cause,
+  );
+
+interface Answer {
+  readonly name: string;
+  readonly message: string;
+  readonly status: number | undefined;
+  /** Google's `errors[0].reason`, or a job's `errorResult.reason`. */
+  readonly reason: string;
+}
+
+/** The few fields in which the vendors' error classes agree, read without trusting any of them. */
+function answerOf(error: unknown): Answer {
+  const fields = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  const metadata = fields['$metadata'] as { httpStatusCode?: number } | undefined;
+  const errors = fields['errors'] as { reason?: unknown; message?: unknown }[] | undefined;
+  const first = Array.isArray(errors) ? errors[0] : undefined;
+  const code = Number(fields['code'] ?? fields['status']);
+  return {
+    name: text(fields['name']) || 'Error',
+    message: withoutSecrets(text(fields['message']) || text(first?.message) || String(error)).replace(/\.$/, ''),
+    status: metadata?.httpStatusCode ?? (Number.isInteger(code) ? code : undefined),
+    reason: text(fields['reason']) || text(first?.reason),
+  };
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/**
+ * Only an explicit refusal counts: a network fault is not a wrong policy. An expired or invalid token is a refusal of this
+ * session, not of the role, and the next attempt has a new one.
+ */
+const isRefusal = ({ name }: Answer): boolean => name === 'AccessDenied' || name === 'AccessDeniedException' || name === 'Forbidden';
+
+/** Access key ids do turn up in AWS's messages; nothing of the kind may reach history, logs or the UI. */
+export const withoutSecrets = (message: string): string =>
+  message
+    .replace(/\b(A3T[A-Z0-9]|AKIA|ASIA)[A-Z0-9]{12,}\b/g, '[access key id]')
+    .replace(/((?:secret|token|signature|authorization)[^=:\s]*\s*[=:]\s*)\S+/gi, '$1[removed]');
+
+/** The cause's name and message only: Temporal would also keep its stack, whose first line repeats the raw message. */
+function causeOf(error: unknown): { cause?: Error } {
+  if (error === undefined) return {};
+  const { name, message } = answerOf(error);
+  const cause = new Error(message);
+  cause.name = name;
+  cause.stack = `${name}: ${message}`;
+  return { cause };
+}
+
+const json = (document: PolicyDocument): string => JSON.stringify(document);

@@ -1,0 +1,245 @@
+import type { Readable } from 'node:stream';
+import { S3Client, type PutObjectCommandInput, type S3ClientConfig, PutObjectCommand } from '@aws-sdk/client-s3';
+import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient, type AssumeRoleCommandInput } from '@aws-sdk/client-sts';
+import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '../contract';
+import { roleSessionName } from '../dump/keys';
+import { sessionPolicy } from '../dump/policies';
+import { customerRoleFailure, putFailure, vendorRoleFailure } from '../failures';
+import { smallRequestTimeoutMs, stallTimeoutMs } from '../timing';
+
+/** One customer's bucket, seen through the customer role: nothing can be done to it but put. */
+export interface CustomerBucket {
+  /**
+   * Stores one object by one PutObject: it is there whole, or not at all. The object replaces one of the same key.
+   * @throws ApplicationFailure of a named type where a person must mend something, else a retryable one.
+   */
+  put(object: PutObject, signal: AbortSignal): Promise<void>;
+}
+
+export interface PutObject {
+  readonly key: string;
+  readonly contentType: 'application/gzip' | 'application/json';
+  readonly body: string | StreamedBody;
+}
+
+/** A body that is read while it is sent. It is opened again if the put must be sent again, for example to another region. */
+export interface StreamedBody {
+  readonly open: () => Readable;
+  readonly sizeBytes: number;
+  /** Base64 of the big-endian CRC32C, as Cloud Storage gives it and S3 takes it. S3 refuses a body that differs. */
+  readonly crc32c: string;
+}
+
+/** Whom and where a session is for. */
+export interface Delivery {
+  readonly accountId: AccountId;
+  readonly settings: DestinationSettings;
+  /** Absent while a destination is being connected. */
+  readonly folder?: FolderName;
+}
+
+export interface CustomerBuckets {
+  /** Assumes the customer role anew. @throws ApplicationFailure `RoleNotAssumable`, `VendorRoleNotAssumable` */
+  proveAccess(delivery: Delivery): Promise<AssumedRole>;
+  open(delivery: Delivery): CustomerBucket;
+}
+
+export interface S3CustomerBucketsOptions {
+  readonly vendorRoleArn: string;
+  /** The region of STS, and the first guess for a bucket's. */
+  readonly region: string;
+  /** For stores that do not answer at `bucket.host`. */
+  readonly forcePathStyle: boolean;
+}
+
+/** A role chained from a role lives one hour at most (STS API reference, "AssumeRole", DurationSeconds). */
+const sessionSeconds = 3600;
+
+/** One client per dump and region: more than a worker has in hand, few enough to forget old credentials. */
+const cachedClientsMax = 64;
+
+interface Session {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  readonly expiration: Date;
+}
+
+/**
+ * The customers' buckets on S3, reached by worker identity → vendor role → customer role. Sessions live in this process
+ * only and are renewed by the SDK, which asks a credential provider again some minutes before its answer expires.
+ */
+export class S3CustomerBuckets implements CustomerBuckets {
+  private readonly workerSts: STSClient;
+  private readonly vendorSts: STSClient;
+  private readonly clients = new Map<string, S3Client>();
+  private readonly regions = new Map<string, string>();
+
+  constructor(private readonly options: S3CustomerBucketsOptions) {
+    const stsConfig = { region: options.region, requestHandler: { requestTimeout: smallRequestTimeoutMs } };
+    this.workerSts = new STSClient(stsConfig);
+    this.vendorSts = new STSClient({ ...stsConfig, credentials: () => this.vendorCredentials() });
+  }
+
+  async proveAccess(delivery: Delivery): Promise<AssumedRole> {
+    const { session, assumedRoleArn } = await this.assumeCustomerRole(delivery);
+    return {
+      assumedRoleArn,
+      awsAccountId: delivery.settings.roleArn.split(':')[4] ?? '',
+      expiresAt: session.expiration.toISOString(),
+    };
+  }
+
+  open(delivery: Delivery): CustomerBucket {
+    return { put: (object, signal) => this.put(delivery, object, signal) };
+  }
+
+  private async put(delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
+    const { settings } = delivery;
+    try {
+      await this.putInKnownRegion(delivery, object, signal);
+    } catch (error) {
+      const region = redirectedRegion(error);
+      if (region === undefined || region === this.regionOf(settings.bucket)) throw asFailure(error);
+      this.regions.set(settings.bucket, region);
+      await this.putInKnownRegion(delivery, object, signal).catch((again: unknown) => {
+        throw asFailure(again);
+      });
+    }
+    function asFailure(error: unknown): unknown {
+      return isCancelled(signal) ? error : putFailure(error, settings, object.key);
+    }
+  }
+
+  private async putInKnownRegion(delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
+    const { bucket, bucketOwner } = delivery.settings;
+    const request: PutObjectCommandInput = {
+      Bucket: bucket,
+      Key: object.key,
+      ContentType: object.contentType,
+      ACL: 'bucket-owner-full-control',
+      ExpectedBucketOwner: bucketOwner,
+    };
+    const client = this.clientFor(delivery, this.regionOf(bucket));
+    if (typeof object.body === 'string') {
+      const small = { ...request, Body: object.body, ChecksumAlgorithm: 'CRC32C' } as const;
+      await client.send(new PutObjectCommand(small), { abortSignal: signal });
+      return;
+    }
+    const body = object.body.open();
+    const streamed = { ...request, Body: body, ContentLength: object.body.sizeBytes, ChecksumCRC32C: object.body.crc32c };
+    try {
+      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal: signal }), failureOf(body)]);
+    } finally {
+      body.destroy();
+    }
+  }
+
+  private regionOf(bucket: string): string {
+    return this.regions.get(bucket) ?? this.options.region;
+  }
+
+  private clientFor(delivery: Delivery, region: string): S3Client {
+    const { accountId, settings, folder } = delivery;
+    const cacheKey = JSON.stringify([accountId, settings.roleArn, settings.bucket, settings.path, folder, region]);
+    const cached = this.clients.get(cacheKey);
+    const client = cached ?? new S3Client(this.clientConfig(delivery, region));
+    this.clients.delete(cacheKey);
+    this.clients.set(cacheKey, client);
+    const [oldest] = this.clients.keys();
+    if (this.clients.size > cachedClientsMax && oldest !== undefined) this.clients.delete(oldest);
+    return client;
+  }
+
+  private clientConfig(delivery: Delivery, region: string): S3ClientConfig {
+    return {
+      region,
+      forcePathStyle: this.options.forcePathStyle,
+      credentials: async () => (await this.assumeCustomerRole(delivery)).session,
+      // The socket to S3 is idle also when the source of the body stalls: one limit finds both.
+      requestHandler: { connectionTimeout: smallRequestTimeoutMs, socketTimeout: stallTimeoutMs },
+      // A streamed body cannot be sent twice, and Temporal retries the rest at its own pace.
+      maxAttempts: 1,
+    };
+  }
+
+  private async assumeCustomerRole({ accountId, settings, folder }: Delivery): Promise<AssumedSession> {
+    const { vendorRoleArn } = this.options;
+    const { roleArn } = settings;
+    try {
+      return await assumeRole(this.vendorSts, {
+        RoleArn: roleArn,
+        RoleSessionName: roleSessionName(accountId, folder),
+        ExternalId: accountId,
+        Policy: JSON.stringify(sessionPolicy(settings)),
+      });
+    } catch (error) {
+      throw customerRoleFailure(error, { accountId, roleArn, vendorRoleArn });
+    }
+  }
+
+  /** The vendor role's session; where the worker already runs as the vendor role, its own. */
+  private async vendorCredentials(): Promise<Session | Awaited<ReturnType<typeof this.workerSts.config.credentials>>> {
+    const { vendorRoleArn } = this.options;
+    try {
+      if (await this.workerIsVendorRole()) return await this.workerSts.config.credentials();
+      return (await assumeRole(this.workerSts, { RoleArn: vendorRoleArn, RoleSessionName: 's3-destination' })).session;
+    } catch (error) {
+      throw vendorRoleFailure(error, vendorRoleArn);
+    }
+  }
+
+  /** GetCallerIdentity needs no permission, whatever the identity's policies say (STS API reference). */
+  private async workerIsVendorRole(): Promise<boolean> {
+    const { Arn: identity = '' } = await this.workerSts.send(new GetCallerIdentityCommand({}));
+    return isSessionOf(identity, this.options.vendorRoleArn);
+  }
+}
+
+/** Whether `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION` is a session of `arn:aws:iam::ACCOUNT:role/[PATH/]NAME`. */
+export function isSessionOf(identityArn: string, roleArn: string): boolean {
+  const [, , , , identityAccount, identity = ''] = identityArn.split(':');
+  const [, , , , roleAccount, role = ''] = roleArn.split(':');
+  const [kind, name] = identity.split('/');
+  return kind === 'assumed-role' && identityAccount === roleAccount && name === role.split('/').at(-1);
+}
+
+interface AssumedSession {
+  readonly session: Session;
+  readonly assumedRoleArn: string;
+}
+
+async function assumeRole(sts: STSClient, input: AssumeRoleCommandInput): Promise<AssumedSession> {
+  const { Credentials, AssumedRoleUser } = await sts.send(
+    new AssumeRoleCommand({ DurationSeconds: sessionSeconds, ...input }),
+  );
+  const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = Credentials ?? {};
+  if (!AccessKeyId || !SecretAccessKey || !SessionToken || !Expiration || !AssumedRoleUser?.Arn) {
+    throw new Error(`STS answered AssumeRole for ${input.RoleArn ?? ''} without credentials`);
+  }
+  return {
+    session: {
+      accessKeyId: AccessKeyId,
+      secretAccessKey: SecretAccessKey,
+      sessionToken: SessionToken,
+      expiration: Expiration,
+    },
+    assumedRoleArn: AssumedRoleUser.Arn,
+  };
+}
+
+/** Where S3 says that the bucket lives, if it says so (S3 user guide, "Making requests": 301 and `x-amz-bucket-region`). */
+function redirectedRegion(error: unknown): string | undefined {
+  const answer = error as { Region?: string; $response?: { headers?: Record<string, string> } } | undefined;
+  return answer?.$response?.headers?.['x-amz-bucket-region'] ?? answer?.Region;
+}
+
+/** A request that ran out of time has failed; one that was cancelled has not. */
+const isCancelled = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && !(reason instanceof Error && reason.name === 'TimeoutError');
+
+/** Rejects when the stream fails; an error there does not by itself end the request that reads it. */
+const failureOf = (stream: Readable): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    stream.once('error', reject);
+  });

@@ -1,0 +1,80 @@
+import type { Readable } from 'node:stream';
+import type { File, Storage } from '@google-cloud/storage';
+import { stagingFailure } from '../failures';
+
+/** A file of a staging bucket, at one generation: what was listed is what is read. */
+export interface StagedFile {
+  readonly name: string;
+  readonly generation: string;
+  readonly sizeBytes: number;
+  /** Base64 of the big-endian CRC32C of the bytes as stored (Cloud Storage JSON API, Objects). */
+  readonly crc32c: string;
+}
+
+/** The buckets in which extracted tables wait. Every method throws ApplicationFailures of named types. */
+export interface StagingBuckets {
+  /** The files whose names begin with `prefix`, by name; with `from` and `before`, those in between. */
+  list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]>;
+  /** The bytes as stored: gzip stays gzip whatever the file's content encoding says. */
+  open(bucket: string, file: StagedFile): Readable;
+  readText(bucket: string, name: string): Promise<string>;
+  writeText(bucket: string, name: string, text: string): Promise<void>;
+  /** Nothing is left under `prefix`; that there was nothing is no failure. */
+  deleteAll(bucket: string, prefix: string): Promise<void>;
+}
+
+export class GcsStagingBuckets implements StagingBuckets {
+  constructor(private readonly storage: Storage) {}
+
+  async list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
+    const window = between === undefined ? {} : { startOffset: between.from, endOffset: between.before };
+    const [files] = await this.storage
+      .bucket(bucket)
+      .getFiles({ prefix, ...window })
+      .catch((error: unknown) => {
+        throw stagingFailure(error, bucket);
+      });
+    return files.map(stagedFile);
+  }
+
+  open(bucket: string, file: StagedFile): Readable {
+    // S3 checks the checksum that Cloud Storage keeps; the client's own check would cost twice the copy.
+    return this.storage
+      .bucket(bucket)
+      .file(file.name, { generation: file.generation })
+      .createReadStream({ validation: false, decompress: false });
+  }
+
+  async readText(bucket: string, name: string): Promise<string> {
+    try {
+      const [contents] = await this.storage.bucket(bucket).file(name).download();
+      return contents.toString('utf8');
+    } catch (error) {
+      throw stagingFailure(error, bucket, name);
+    }
+  }
+
+  async writeText(bucket: string, name: string, text: string): Promise<void> {
+    try {
+      await this.storage.bucket(bucket).file(name).save(text, { resumable: false, contentType: 'application/json' });
+    } catch (error) {
+      throw stagingFailure(error, bucket);
+    }
+  }
+
+  async deleteAll(bucket: string, prefix: string): Promise<void> {
+    try {
+      await this.storage.bucket(bucket).deleteFiles({ prefix });
+    } catch (error) {
+      throw stagingFailure(error, bucket);
+    }
+  }
+}
+
+function stagedFile({ name, metadata }: File): StagedFile {
+  const { generation, size, crc32c } = metadata;
+  if (generation === undefined || size === undefined || crc32c === undefined) {
+    throw new Error(`Cloud Storage lists ${name} without generation, size or crc32c`);
+  }
+  return { name, generation: String(generation), sizeBytes: Number(size), crc32c };
+}

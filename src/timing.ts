@@ -1,0 +1,60 @@
+/**
+ * Every timeout, heartbeat, retry interval and grace time, in one place because they only make sense together.
+ * Durations are in milliseconds.
+ */
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** How often a working activity shows that it lives. Also how stale `status` may be. */
+export const heartbeatEveryMs = 2 * second;
+
+/** The worker may hold a heartbeat back, but never so long that the progress of a killed worker is far behind. */
+export const heartbeatThrottleMs = 2 * second;
+
+/** Seven missed heartbeats: a killed worker's work is taken up within seconds, a busy event loop is not taken for a dead one. */
+export const heartbeatTimeoutMs = 15 * second;
+
+/** A body that moves no byte for this long is given up, so that a stalled connection becomes an ordinary retry. */
+export const stallTimeoutMs = 30 * second;
+
+/** Transient faults: soon at first, then gently. There is no last attempt: a service that is down for a day costs a day. */
+export const retryPolicy = { initialInterval: second, backoffCoefficient: 2, maximumInterval: minute } as const;
+
+/** `quotaExceeded`: BigQuery's documentation asks for at least ten minutes. */
+export const quotaRetryDelayMs = 10 * minute;
+/** `rateLimitExceeded`: BigQuery's documentation asks for seconds. */
+export const rateLimitRetryDelayMs = 5 * second;
+
+/** One STS or S3 call with a small body. */
+export const smallRequestTimeoutMs = 30 * second;
+/**
+ * A little more than its requests may take together (vendor role, customer role, put), so that a commit's request has
+ * been aborted before its activity times out and another attempt may begin: no late put of an older receipt.
+ */
+export const smallActivityTimeoutMs = 2 * minute;
+
+/** Long by design: heartbeats, not this, find a dead worker. BigQuery ends a job after six hours by itself. */
+export const extractTimeoutMs = 12 * hour;
+export const copyTimeoutMs = 12 * hour;
+export const clearStagingTimeoutMs = hour;
+/** Staging that cannot be cleared is left to the bucket's lifecycle rule: a delivered dump does not wait for it. */
+export const clearStagingGiveUpMs = hour;
+
+/** How often an extract job is asked for its state: soon for small tables, then less often. */
+export const extractPollMs = { first: second / 2, longest: 10 * second, growth: 1.5 } as const;
+
+/** Access faults are tried again by themselves this often. */
+export const accessRetryEveryMs = hour;
+
+/** How long `connect` lets a role propagate before it says no, by attempts of its proof. */
+export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as const;
+
+/** Longer than a heartbeat timeout, so that a worker that is asked to stop finishes its shards, or hands them over cleanly. */
+export const shutdownGraceMs = 20 * second;
+/** After this the process ends whatever hangs. */
+export const shutdownForceMs = 30 * second;
+
+/** A run may be announced by a clock that is a little ahead of Temporal's, no more. */
+export const clockSkewMs = 10 * minute;

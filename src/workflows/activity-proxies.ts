@@ -1,0 +1,73 @@
+import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { Activities } from '../activities';
+import { taskQueues, type AccountId } from '../contract';
+import {
+  clearStagingGiveUpMs,
+  clearStagingTimeoutMs,
+  connectRetryPolicy,
+  copyTimeoutMs,
+  extractTimeoutMs,
+  heartbeatTimeoutMs,
+  retryPolicy,
+  smallActivityTimeoutMs,
+} from '../timing';
+
+const small: ActivityOptions = {
+  taskQueue: taskQueues.control,
+  startToCloseTimeout: smallActivityTimeoutMs,
+  retry: retryPolicy,
+};
+
+const options = {
+  assumeCustomerRole: small,
+  extractTable: { ...small, startToCloseTimeout: extractTimeoutMs, heartbeatTimeout: heartbeatTimeoutMs },
+  copyShards: {
+    taskQueue: taskQueues.copy,
+    startToCloseTimeout: copyTimeoutMs,
+    heartbeatTimeout: heartbeatTimeoutMs,
+    retry: retryPolicy,
+  },
+  uploadSchema: small,
+  commitReceipt: small,
+  clearStaging: {
+    ...small,
+    startToCloseTimeout: clearStagingTimeoutMs,
+    heartbeatTimeout: heartbeatTimeoutMs,
+    scheduleToCloseTimeout: clearStagingGiveUpMs,
+  },
+} satisfies Record<keyof Activities, ActivityOptions>;
+
+const proxies = proxyActivities<Activities>(small);
+
+type ActivityCalls = {
+  readonly [Name in keyof Activities]: (summary: string, ...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>;
+};
+
+/**
+ * The activities as a workflow of this account calls them: each with its timeouts, a summary that the UI shows, and the
+ * account as fairness key, so that one customer's many shards do not hold up another's few.
+ */
+export function activitiesFor(accountId: AccountId): ActivityCalls {
+  const priority = { fairnessKey: accountId };
+  return {
+    assumeCustomerRole: (summary, ...args) =>
+      proxies.assumeCustomerRole.executeWithOptions({ ...options.assumeCustomerRole, summary, priority }, args),
+    extractTable: (summary, ...args) =>
+      proxies.extractTable.executeWithOptions({ ...options.extractTable, summary, priority }, args),
+    copyShards: (summary, ...args) =>
+      proxies.copyShards.executeWithOptions({ ...options.copyShards, summary, priority }, args),
+    uploadSchema: (summary, ...args) =>
+      proxies.uploadSchema.executeWithOptions({ ...options.uploadSchema, summary, priority }, args),
+    commitReceipt: (summary, ...args) =>
+      proxies.commitReceipt.executeWithOptions({ ...options.commitReceipt, summary, priority }, args),
+    clearStaging: (summary, ...args) =>
+      proxies.clearStaging.executeWithOptions({ ...options.clearStaging, summary, priority }, args),
+  };
+}
+
+/** `connect` has a person waiting: it lets a new role propagate for a moment, then answers. */
+export const proveAccess = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>
+  proxies.assumeCustomerRole.executeWithOptions(
+    { ...small, retry: connectRetryPolicy, summary: 'prove access', priority: { fairnessKey: accountId } },
+    args,
+  );

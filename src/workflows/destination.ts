@@ -1,0 +1,330 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  ChildWorkflowFailure,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  ParentClosePolicy,
+  rootCause,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  startChild,
+  upsertSearchAttributes,
+  workflowInfo,
+  type ChildWorkflowHandle,
+} from '@temporalio/workflow';
+import {
+  dumpWorkflowId,
+  identityOfWorkflow,
+  taskQueues,
+  type AccountId,
+  type DestinationSettings,
+  type DestinationStatus,
+  type DumpOutcome,
+  type FolderName,
+  type ModellingRun,
+} from '../contract';
+import { InvalidInput, parseDestination, parseModellingRun } from '../dump/inputs';
+import { endOfMinuteMs, folderName } from '../dump/keys';
+import { proveAccess } from './activity-proxies';
+import { destinationDetails } from './details';
+import { dump } from './dump';
+import { endingFailure } from './faults';
+import {
+  connectUpdate,
+  destinationStatusQuery,
+  disconnectUpdate,
+  dumpNowSignal,
+  modellingRunSucceededSignal,
+  pauseSignal,
+  resumeSignal,
+  searchAttributes,
+  supersedeSignal,
+  type Connected,
+} from './messages';
+
+/** What a destination hands on to itself when it continues as new. */
+export interface DestinationState {
+  readonly settings?: DestinationSettings | undefined;
+  readonly paused: boolean;
+  readonly pendingRun?: ModellingRun | undefined;
+  readonly newestRun?: ModellingRun | undefined;
+  /** Newest last. A run that is older than all of these is ignored anyway, as it is older than the newest. */
+  readonly seenRunIds: readonly string[];
+  /** The last folder given away: no two dumps share one. */
+  readonly lastFolder?: FolderName | undefined;
+  readonly recentDumps: readonly DumpOutcome[];
+  readonly notes: readonly string[];
+}
+
+export interface DestinationInput {
+  readonly state?: DestinationState;
+  /** Continue as new after this many events, where that is earlier than Temporal suggests. */
+  readonly historyEventsMax?: number;
+}
+
+const seenRunIdsMax = 200;
+const recentDumpsMax = 20;
+const notesMax = 5;
+
+/**
+ * One customer's destination: an entity workflow that lives for ever, holds the settings, and delivers one dump at a time,
+ * of the newest run.
+ */
+export async function destination({ state, historyEventsMax = Infinity }: DestinationInput = {}): Promise<void> {
+  const { accountId } = identityOfWorkflow(workflowInfo().workflowId);
+  const entity = new Destination(accountId, state);
+
+  setHandler(destinationStatusQuery, () => entity.status);
+  setHandler(connectUpdate, (input) => entity.connect(input), { validator: (input) => void parseDestination(input) });
+  setHandler(disconnectUpdate, () => entity.disconnect());
+  setHandler(modellingRunSucceededSignal, (run) => entity.announce(run));
+  setHandler(pauseSignal, () => entity.pause());
+  setHandler(resumeSignal, () => entity.resume());
+  setHandler(dumpNowSignal, () => entity.dumpNow());
+  upsertSearchAttributes([{ key: searchAttributes.account, value: accountId }]);
+
+  const historyIsLong = (): boolean =>
+    workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > historyEventsMax;
+
+  // Only between dumps: a dump's result comes back to the execution that started it.
+  while (!historyIsLong()) {
+    await condition(() => entity.hasRunToDeliver || historyIsLong());
+    if (entity.hasRunToDeliver && !historyIsLong()) await entity.deliverNewestRun();
+  }
+  await condition(allHandlersFinished);
+  await continueAsNew<typeof destination>({ state: entity.state, ...(historyEventsMax === Infinity ? {} : { historyEventsMax }) });
+}
+
+interface CurrentDump {
+  readonly folder: FolderName;
+  readonly runId: string;
+  readonly scope: CancellationScope;
+  readonly handle: ChildWorkflowHandle<typeof dump>;
+}
+
+class Destination {
+  private settings: DestinationSettings | undefined;
+  private paused: boolean;
+  private pendingRun: ModellingRun | undefined;
+  private newestRun: ModellingRun | undefined;
+  private seenRunIds: readonly string[];
+  private lastFolder: FolderName | undefined;
+  private recentDumps: readonly DumpOutcome[];
+  private notes: readonly string[];
+  private currentDump: CurrentDump | undefined;
+
+  constructor(
+    private readonly accountId: AccountId,
+    state: DestinationState = { paused: false, seenRunIds: [], recentDumps: [], notes: [] },
+  ) {
+    this.settings = state.settings;
+    this.paused = state.paused;
+    this.pendingRun = state.pendingRun;
+    this.newestRun = state.newestRun;
+    this.seenRunIds = state.seenRunIds;
+    this.lastFolder = state.lastFolder;
+    this.recentDumps = state.recentDumps;
+    this.notes = state.notes;
+    this.publish();
+  }
+
+  get state(): DestinationState {
+    const { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes } = this;
+    return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes };
+  }
+
+  get status(): DestinationStatus {
+    const { accountId, settings, paused, pendingRun, newestRun, recentDumps, notes, currentDump } = this;
+    return {
+      accountId,
+      ...(settings === undefined ? {} : { settings }),
+      paused,
+      ...(currentDump === undefined
+        ? {}
+        : {
+            currentDump: {
+              workflowId: currentDump.handle.workflowId,
+              folder: currentDump.folder,
+              runId: currentDump.runId,
+            },
+          }),
+      ...(pendingRun === undefined ? {} : { pendingRun }),
+      ...(newestRun === undefined ? {} : { newestRun }),
+      recentDumps,
+      notes,
+    };
+  }
+
+  get hasRunToDeliver(): boolean {
+    return this.settings !== undefined && !this.paused && this.pendingRun !== undefined;
+  }
+
+  /** Proves access before the settings are taken: a destination that cannot be delivered to is never connected. */
+  async connect(input: unknown): Promise<Connected> {
+    const settings = parseDestination(input);
+    try {
+      const proof = await proveAccess(this.accountId, { settings });
+      this.settings = settings;
+      this.publish();
+      return { settings, proof };
+    } catch (error) {
+      throw isCancellation(error) ? error : endingFailure(error);
+    }
+  }
+
+  /** Nothing is delivered any more, the dump at work included. Runs are still noted. */
+  async disconnect(): Promise<void> {
+    this.settings = undefined;
+    this.pendingRun = undefined;
+    this.currentDump?.scope.cancel();
+    this.publish();
+    await condition(() => this.currentDump === undefined);
+  }
+
+  async announce(input: unknown): Promise<void> {
+    let run: ModellingRun;
+    try {
+      run = parseModellingRun(input, Date.now());
+    } catch (error) {
+      if (!(error instanceof InvalidInput)) throw error;
+      this.note(`modellingRunSucceeded: ${error.message}`);
+      return;
+    }
+    if (this.seenRunIds.includes(run.runId)) return;
+    this.seenRunIds = [...this.seenRunIds, run.runId].slice(-seenRunIdsMax);
+    if (this.newestRun !== undefined && run.finishedAt < this.newestRun.finishedAt) {
+      log.info('A run came after a newer one and is not delivered', { run, newestRun: this.newestRun });
+      return;
+    }
+    this.newestRun = run;
+    if (this.settings !== undefined) this.pendingRun = run;
+    this.publish();
+    await this.supersedeCurrentDump();
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.publish();
+  }
+
+  async resume(): Promise<void> {
+    this.paused = false;
+    this.publish();
+    await this.supersedeCurrentDump();
+  }
+
+  /** Delivers the newest run, again if need be: its instant is the only one that is known to be consistent. */
+  async dumpNow(): Promise<void> {
+    if (this.settings === undefined || this.newestRun === undefined) {
+      this.note(`dumpNow: there is ${this.settings === undefined ? 'no connected bucket' : 'no run to deliver'} yet`);
+      return;
+    }
+    this.pendingRun = this.newestRun;
+    this.publish();
+    await this.supersedeCurrentDump();
+  }
+
+  async deliverNewestRun(): Promise<void> {
+    const startedAt = await this.freeMinute();
+    const { settings, pendingRun: run } = this;
+    // While the minute passed, somebody may have paused or disconnected.
+    if (!this.hasRunToDeliver || settings === undefined || run === undefined) return;
+    const folder = folderName(startedAt);
+    this.lastFolder = folder;
+
+    const scope = new CancellationScope();
+    let outcome: DumpOutcome | undefined;
+    try {
+      outcome = await scope.run(async () => {
+        const handle = await this.startDump(folder, { run, settings, startedAt: startedAt.toISOString() });
+        if (handle === undefined) return undefined;
+        this.pendingRun = this.pendingRun === run ? undefined : this.pendingRun;
+        this.currentDump = { folder, runId: run.runId, scope, handle };
+        this.publish();
+        // Both may have come while the dump was being started.
+        if (this.settings === undefined) scope.cancel();
+        await this.supersedeCurrentDump();
+        return handle.result();
+      });
+    } catch (error) {
+      outcome = this.outcomeOf(error, folder, run);
+    } finally {
+      this.currentDump = undefined;
+      if (outcome !== undefined) this.recentDumps = [...this.recentDumps, outcome].slice(-recentDumpsMax);
+      this.publish();
+    }
+  }
+
+  /** Now, or the beginning of the next minute if this one's folder is given away. */
+  private async freeMinute(): Promise<Date> {
+    while (this.lastFolder !== undefined && folderName(new Date(Date.now())) <= this.lastFolder) {
+      await sleep(endOfMinuteMs(this.lastFolder) - Date.now(), { summary: `folder ${this.lastFolder} is taken` });
+    }
+    return new Date(Date.now());
+  }
+
+  /** `undefined` where a dump of this folder exists that this destination has forgotten: the next minute is free. */
+  private async startDump(
+    folder: FolderName,
+    input: Parameters<typeof dump>[0],
+  ): Promise<ChildWorkflowHandle<typeof dump> | undefined> {
+    try {
+      return await startChild(dump, {
+        workflowId: dumpWorkflowId(this.accountId, folder),
+        taskQueue: taskQueues.control,
+        args: [input],
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        typedSearchAttributes: [
+          { key: searchAttributes.account, value: this.accountId },
+          { key: searchAttributes.run, value: input.run.runId },
+        ],
+        staticSummary: `${this.accountId}: run ${input.run.runId} into ${input.settings.bucket}`,
+        priority: { fairnessKey: this.accountId },
+      });
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Tells the dump at work that a newer run waits. A dump that waits for a person gives way, any other finishes first. */
+  private async supersedeCurrentDump(): Promise<void> {
+    const { currentDump, pendingRun, paused } = this;
+    if (currentDump === undefined || pendingRun === undefined || paused) return;
+    try {
+      await currentDump.handle.signal(supersedeSignal, pendingRun.runId);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.info('The dump had ended when it was told of a newer run', { error });
+    }
+  }
+
+  private outcomeOf(error: unknown, folder: FolderName, run: ModellingRun): DumpOutcome {
+    const ended = { folder, runId: run.runId };
+    if (isCancellation(error)) {
+      // Cancelled alone, by an operator or by disconnect: the destination goes on. Cancelled itself: it ends.
+      if (CancellationScope.current().consideredCancelled) throw error;
+      return { ...ended, outcome: 'cancelled', reason: 'cancelled' };
+    }
+    if (!(error instanceof ChildWorkflowFailure)) throw error;
+    const reason = rootCause(error) ?? error.message;
+    const superseded = error.cause instanceof ApplicationFailure && error.cause.type === 'Superseded';
+    return { ...ended, outcome: superseded ? 'superseded' : 'failed', reason };
+  }
+
+  private note(text: string): void {
+    this.notes = [...this.notes, text].slice(-notesMax);
+    this.publish();
+  }
+
+  private publish(): void {
+    setCurrentDetails(destinationDetails(this.status));
+  }
+}

@@ -1,0 +1,115 @@
+/** The Markdown that the Temporal UI shows as a workflow's current details. Pure. */
+import type { Copied, DestinationStatus, DumpOutcome, DumpStatus, Fault, TableProgress } from '../contract';
+
+export function dumpDetails(status: DumpStatus): string {
+  const { accountId, folder, run, state, step, stepFault, tables, notes } = status;
+  const rows = Object.entries(tables).map(([table, progress]) => tableRow(table, progress));
+  const faults = [
+    ...(stepFault === undefined ? [] : [faultSection(step, stepFault)]),
+    ...Object.entries(tables).flatMap(([table, progress]) =>
+      progress.state === 'needs attention' ? [faultSection(table, progress.fault)] : [],
+    ),
+  ];
+  return lines(
+    `**${state}**: ${step}`,
+    '',
+    `Account ${code(accountId)}, folder ${code(folder)}, run ${code(run.runId)} of ${code(run.dataset)}, read as of ${run.finishedAt}`,
+    '',
+    '| table | state | shards | bytes |',
+    '|---|---|---:|---:|',
+    ...rows,
+    ...faults.flatMap((section) => ['', section]),
+    ...noteSection(notes),
+  );
+}
+
+export function destinationDetails(status: DestinationStatus): string {
+  const { accountId, settings, paused, currentDump, pendingRun, newestRun, recentDumps, notes } = status;
+  const state = settings === undefined ? 'Not connected' : paused ? 'Paused' : 'Connected';
+  const where =
+    settings === undefined
+      ? ['Runs are noted, nothing is delivered. Connect with the command `connect`.']
+      : [
+          `Bucket ${code(settings.bucket)}${settings.path === undefined ? '' : ` under ${code(settings.path)}`}, role ${code(settings.roleArn)}`,
+          '',
+          `Tables: ${settings.tables.map(code).join(', ')}`,
+        ];
+  const outcomes = recentDumps.toReversed().map(outcomeRow);
+  return lines(
+    `**${state}**, account ${code(accountId)}`,
+    '',
+    ...where,
+    '',
+    `Dump at work: ${currentDump === undefined ? 'none' : code(currentDump.workflowId)}`,
+    '',
+    `Waiting run: ${pendingRun === undefined ? 'none' : code(pendingRun.runId)}; newest run: ${newestRun === undefined ? 'none' : code(newestRun.runId)}`,
+    ...(outcomes.length === 0 ? [] : ['', '| folder | run | outcome |', '|---|---|---|', ...outcomes]),
+    ...noteSection(notes),
+  );
+}
+
+function tableRow(table: string, progress: TableProgress): string {
+  return `| ${code(table)} | ${progress.state} | ${amount(progress, ({ shards }) => count(shards))} | ${amount(progress, ({ bytes }) => bytesText(bytes))} |`;
+}
+
+function amount(progress: TableProgress, show: (copied: Copied) => string): string {
+  switch (progress.state) {
+    case 'waiting':
+    case 'extracting':
+      return '';
+    case 'copying':
+      return `${show(progress.copied)} of ${show(progress.total)}`;
+    case 'needs attention':
+      return progress.total === undefined ? '' : `${show(progress.copied)} of ${show(progress.total)}`;
+    case 'uploading schema':
+    case 'delivered':
+      return show(progress.total);
+  }
+}
+
+/** What AWS and Google said is not ours: it is fenced, so that it cannot pose as anything in the UI. */
+function faultSection(subject: string, fault: Fault): string {
+  const whose = { customer: 'The customer', vendor: 'We', nobody: 'Nobody' }[fault.mender];
+  const again = fault.retriesHourly ? 'It is tried again every hour by itself.' : 'It waits for the signal.';
+  return lines(
+    `### ${code(subject)} needs attention: ${fault.type}`,
+    '',
+    `${whose} must mend this; then send the signal \`retry\`. ${again}`,
+    '',
+    fenced(fault.message),
+  );
+}
+
+function outcomeRow(dump: DumpOutcome): string {
+  const outcome =
+    dump.outcome === 'delivered'
+      ? `delivered: ${count(dump.total.shards)} shards, ${bytesText(dump.total.bytes)}`
+      : `${dump.outcome}: ${plain(dump.reason)}`;
+  return `| ${code(dump.folder)} | ${code(dump.runId)} | ${outcome} |`;
+}
+
+const noteSection = (notes: readonly string[]): string[] =>
+  notes.length === 0 ? [] : ['', 'Messages that could not be followed:', '', fenced(notes.join('\n'))];
+
+const lines = (...text: string[]): string => text.join('\n');
+
+/** Text from outside as inline code: no backtick, pipe or line break of its own survives. */
+const code = (text: string): string => `\`${plain(text)}\``;
+
+const plain = (text: string): string => text.replace(/[`|<>\r\n]+/g, ' ').slice(0, 300);
+
+/** A fence longer than any run of backticks within. */
+function fenced(text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return lines(fence, text, fence);
+}
+
+const count = (value: number): string => value.toLocaleString('en-GB');
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  const value = bytes / 1000 ** power;
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? ''}`;
+}

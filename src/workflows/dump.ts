@@ -1,0 +1,186 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  identityOfDump,
+  type DestinationSettings,
+  type DumpOutcome,
+  type ModellingRun,
+  type StagedTable,
+  type TableName,
+} from '../contract';
+import { shardRanges } from '../dump/keys';
+import { inLanes } from '../dump/lanes';
+import type { DeliveredTable } from '../dump/receipt';
+import { accessRetryEveryMs } from '../timing';
+import { activitiesFor } from './activity-proxies';
+import { endingFailure, faultOf } from './faults';
+import { dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
+import { DumpProgress } from './progress';
+import { Retries } from './retries';
+
+export interface DumpInput {
+  readonly run: ModellingRun;
+  readonly settings: DestinationSettings;
+  /** RFC 3339. The receipt's timestamp; its minute is the folder's name. */
+  readonly startedAt: string;
+}
+
+/** Ranges of one table that are copied side by side, so that several copy workers share a big table. */
+const rangesSideBySide = 4;
+
+/**
+ * One complete dump. It ends Completed when the receipt is written, and only then. Its id names the account and the
+ * folder.
+ */
+export async function dump({ run, settings, startedAt }: DumpInput): Promise<DumpOutcome> {
+  const { accountId, folder } = identityOfDump(workflowInfo().workflowId);
+  const activities = activitiesFor(accountId);
+  const progress = new DumpProgress(accountId, folder, run, settings.tables);
+  const retries = new Retries();
+  let newerRunId: string | undefined;
+
+  setHandler(dumpStatusQuery, () => progress.status);
+  setHandler(supersedeSignal, (runId) => {
+    newerRunId = runId;
+  });
+  setHandler(retrySignal, (table) => {
+    const refusal = retries.request(table);
+    if (refusal !== undefined) progress.note(refusal);
+  });
+
+  // A snapshot of the future cannot be read, and the pipeline's clock may be a little ahead.
+  const snapshotMs = Math.min(Date.parse(run.finishedAt), Date.parse(startedAt));
+
+  try {
+    await proveAccess();
+    const delivered = await deliverTables();
+    const receiptKey = await commitReceipt(delivered);
+    progress.begin('clear staging');
+    await clearStaging();
+    progress.ended('Delivered', 'complete');
+    return { outcome: 'delivered', folder, runId: run.runId, total: progress.total, receiptKey };
+  } catch (error) {
+    const ending = endingOf(error);
+    progress.begin('clear staging');
+    await clearStaging();
+    progress.ended(ending.state, ending.reason);
+    throw ending.error;
+  }
+
+  async function proveAccess(): Promise<void> {
+    progress.begin('assume role');
+    await untilMended(undefined, () => activities.assumeCustomerRole('assume the customer role', { settings }));
+  }
+
+  async function deliverTables(): Promise<DeliveredTable[]> {
+    progress.begin('deliver tables');
+    return allOrNone(settings.tables.map((table) => () => deliverTable(table)));
+  }
+
+  async function deliverTable(table: TableName): Promise<DeliveredTable> {
+    const staged = await untilMended(table, () => {
+      progress.extracting(table);
+      return activities.extractTable(`${table}: extract`, { dataset: run.dataset, table, snapshotMs });
+    });
+    await copyTable(table, staged);
+    await untilMended(table, () => {
+      progress.uploadingSchema(table, staged);
+      return activities.uploadSchema(`${table}: schema`, { settings, table, staged });
+    });
+    progress.delivered(table, staged);
+    return { table, shardCount: staged.shardCount };
+  }
+
+  /** The table is never extracted again: other shard boundaries than those already delivered would corrupt the folder. */
+  async function copyTable(table: TableName, staged: StagedTable): Promise<void> {
+    const remaining = new Set(shardRanges(staged.shardCount));
+    let copied = { shards: 0, bytes: 0 };
+    await untilMended(table, () => {
+      progress.copying(table, staged, copied);
+      return inLanes([...remaining], rangesSideBySide, async (range) => {
+        const summary = `${table}: shards ${range.first}–${range.first + range.count - 1} of ${staged.shardCount}`;
+        const more = await activities.copyShards(summary, { settings, table, staged, range });
+        remaining.delete(range);
+        copied = { shards: copied.shards + more.shards, bytes: copied.bytes + more.bytes };
+        progress.copied(table, more);
+      });
+    });
+  }
+
+  /** Once it is asked for, a cancellation comes too late: whether the receipt is there must be known. */
+  async function commitReceipt(delivered: readonly DeliveredTable[]): Promise<string> {
+    progress.begin('commit receipt');
+    return untilMended(undefined, () =>
+      CancellationScope.nonCancellable(() =>
+        activities.commitReceipt('commit receipt.json', { settings, startedAt, delivered }),
+      ),
+    );
+  }
+
+  /** Also after a cancellation. What cannot be cleared is left to the bucket's lifecycle rule. */
+  async function clearStaging(): Promise<void> {
+    await CancellationScope.nonCancellable(async () => {
+      try {
+        await activities.clearStaging('clear staging');
+      } catch (error) {
+        log.warn('Staging is left to the lifecycle rule', { error });
+      }
+    });
+  }
+
+  /**
+   * Does `work`; where it fails for a reason that a person must mend, waits and does it again. `subject` is the table
+   * that it is about, if any. Only what failed waits: the other tables go on.
+   */
+  async function untilMended<T>(subject: TableName | undefined, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const fault = faultOf(error);
+        if (fault === undefined) throw error;
+        progress.needsAttention(subject, fault);
+        await retries.wait(subject, fault.retriesHourly ? accessRetryEveryMs : undefined, supersededWhileWaiting);
+        if (supersededWhileWaiting()) throw superseded();
+        if (subject === undefined) progress.begin(progress.status.step);
+      }
+    }
+  }
+
+  function supersededWhileWaiting(): boolean {
+    return newerRunId !== undefined && !progress.isAtWork;
+  }
+
+  function superseded(): ApplicationFailure {
+    return ApplicationFailure.nonRetryable(
+      `Run ${newerRunId ?? ''} is newer, and this dump waited for somebody to mend it: the newer run is delivered instead`,
+      'Superseded',
+    );
+  }
+
+  function endingOf(error: unknown): { state: 'Cancelled' | 'Superseded' | 'Failed'; reason: string; error: unknown } {
+    if (isCancellation(error)) return { state: 'Cancelled', reason: 'cancelled', error };
+    const ending = endingFailure(error);
+    return { state: ending.type === 'Superseded' ? 'Superseded' : 'Failed', reason: ending.message, error: ending };
+  }
+}
+
+/** All results in order; the first failure cancels the others and is thrown when they have ended. */
+async function allOrNone<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const scope = new CancellationScope();
+  const running = scope.run(() => Promise.resolve(tasks.map((task) => task())));
+  const started = await running;
+  try {
+    return await Promise.all(started);
+  } catch (error) {
+    scope.cancel();
+    await Promise.allSettled(started);
+    throw error;
+  }
+}

@@ -1,0 +1,3 @@
+/** What the worker registers. */
+export { destination } from './destination';
+export { dump } from './dump';
