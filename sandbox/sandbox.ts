@@ -45,7 +45,8 @@ export class Sandbox {
     readonly environment: Readonly<Record<string, string>>,
     google: GoogleEndpoints,
     private readonly awsUrl: string,
-    private readonly parts: readonly { stop(): Promise<void> }[],
+    /** In the order of stopping. */
+    private readonly parts: { stop(): Promise<void> }[],
   ) {
     this.bigquery = createBigQuery(google, project);
     this.storage = createStorage(google, project);
@@ -111,6 +112,7 @@ export class Sandbox {
       ...this.environment,
       ...environment,
     });
+    this.parts.unshift(running);
     await untilReady(running, async () => (running.output().match(/RUNNING/g) ?? []).length >= 2);
     return running;
   }

@@ -13,6 +13,7 @@ import {
 } from '@duckdb/node-api';
 import { b2bTables, macros, tableQuery } from './b2b-tables';
 import { identifier, literal, type Column } from './bigquery/columns';
+import { shardRowsLabel } from './bigquery/jobs';
 import { SandboxError } from './toolchain';
 
 export interface SeedOptions {
@@ -27,6 +28,10 @@ export interface SeedOptions {
   readonly scale: number;
   /** The user's own Parquet, CSV or NDJSON files, instead of made-up tables. */
   readonly dataFolder?: string | undefined;
+  /** Where the tables' rows are kept as Parquet, `<table>.parquet`: the truth that a test can compare with. */
+  readonly parquetFolder?: string;
+  /** Rows to a shard, by table, where not the stand-in's default. */
+  readonly shardRows?: Readonly<Record<string, number>>;
   /** A table that is made without rows. */
   readonly emptyTable?: string | undefined;
 }
@@ -51,13 +56,9 @@ export async function seedWarehouse(options: SeedOptions, say: (line: string) =>
     await connection.run(`SET TimeZone = 'UTC'`);
     await connection.run(macros(options.seed));
     const sources = options.dataFolder === undefined ? madeUp(options) : await filesIn(options.dataFolder);
-    const tables: SeededTable[] = [];
-    for (const source of sources) {
-      const file = path.join(folder, `${tables.length}.parquet`);
-      tables.push(await seedTable(connection, source, file, options));
-      say(`  ${source.name}: ${tables.at(-1)?.rowCount.toLocaleString('en-GB') ?? ''} rows`);
-    }
-    return tables;
+    const written: WrittenTable[] = [];
+    for (const source of sources) written.push(await writeTable(connection, source, options.parquetFolder ?? folder));
+    return await Promise.all(written.map((table) => loadTable(table, options, say)));
   } finally {
     instance.closeSync();
     await rm(folder, { recursive: true });
@@ -94,24 +95,35 @@ async function filesIn(folder: string): Promise<Source[]> {
   return sources;
 }
 
-async function seedTable(
-  connection: DuckDBConnection,
-  source: Source,
-  file: string,
-  { bigquery, storage, dataset, loadBucket }: SeedOptions,
-): Promise<SeededTable> {
-  const fields = await columnsOf(connection, source);
-  const renamed = fields.map(({ name, column }) => `${identifier(name)} AS ${identifier(column.name)}`).join(', ');
-  await connection.run(`COPY (SELECT ${renamed} FROM (${source.query})) TO ${literal(file)} (FORMAT parquet)`);
+interface WrittenTable {
+  readonly name: string;
+  readonly file: string;
+  readonly columns: readonly Column[];
+}
 
-  const [table] = await bigquery.dataset(dataset).createTable(source.name, {
-    schema: { fields: fields.map(({ column }) => column as TableField) },
+async function writeTable(connection: DuckDBConnection, source: Source, folder: string): Promise<WrittenTable> {
+  const columns = await columnsOf(connection, source);
+  const renamed = columns.map(({ name, column }) => `${identifier(name)} AS ${identifier(column.name)}`).join(', ');
+  const file = path.join(folder, `${source.name}.parquet`);
+  await connection.run(`COPY (SELECT ${renamed} FROM (${source.query})) TO ${literal(file)} (FORMAT parquet)`);
+  return { name: source.name, file, columns: columns.map(({ column }) => column) };
+}
+
+async function loadTable(
+  { name, file, columns }: WrittenTable,
+  { bigquery, storage, dataset, loadBucket, shardRows }: SeedOptions,
+  say: (line: string) => void,
+): Promise<SeededTable> {
+  const [table] = await bigquery.dataset(dataset).createTable(name, {
+    schema: { fields: columns as TableField[] },
+    labels: shardRows?.[name] === undefined ? {} : { [shardRowsLabel]: String(shardRows[name]) },
   });
-  const [staged] = await storage.bucket(loadBucket).upload(file, { destination: `${dataset}/${source.name}.parquet`, resumable: false });
+  const [staged] = await storage.bucket(loadBucket).upload(file, { destination: `${dataset}/${name}`, resumable: false });
   const [load] = await table.createLoadJob(staged, { sourceFormat: 'PARQUET', writeDisposition: 'WRITE_TRUNCATE' });
   const { outputRows } = await finishedLoad(bigquery, load.id ?? '', load.location ?? '');
   await staged.delete();
-  return { name: source.name, rowCount: Number(outputRows) };
+  say(`  ${name}: ${Number(outputRows).toLocaleString('en-GB')} rows`);
+  return { name, rowCount: Number(outputRows) };
 }
 
 async function finishedLoad(bigquery: BigQuery, jobId: string, location: string): Promise<{ outputRows: string }> {

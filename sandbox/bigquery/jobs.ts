@@ -245,7 +245,10 @@ function gzipped(text: AsyncIterable<string>): Readable {
 function rowsInChunks(result: DuckDBResult) {
   let buffered: readonly unknown[] = [];
   const isAtEnd = async (): Promise<boolean> => {
-    if (buffered.length === 0) buffered = (await result.fetchChunk())?.getColumnValues(0) ?? [];
+    if (buffered.length === 0) {
+      const chunk = await result.fetchChunk();
+      buffered = chunk === null || chunk.rowCount === 0 ? [] : chunk.getColumnValues(0);
+    }
     return buffered.length === 0;
   };
   async function* take(rowCount: number): AsyncGenerator<string> {

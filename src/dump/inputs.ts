@@ -119,6 +119,17 @@ export function parsePath(value: unknown): BucketPath {
   return text as BucketPath;
 }
 
+/** `arn:aws:kms:<region>:<account>:key/<id>`, or an alias's. */
+export function parseKmsKeyArn(value: unknown): string {
+  const text = required('KMS key ARN', value);
+  if (!/^arn:aws:kms:[a-z0-9-]+:\d{12}:(key|alias)\/[\w/-]+$/.test(text)) {
+    throw new InvalidInput(
+      `KMS key ARN ${quote(text)} is malformed: it looks like arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab.`,
+    );
+  }
+  return text;
+}
+
 function parseTables(value: unknown): TableName[] {
   if (!Array.isArray(value)) throw new InvalidInput('Tables must be a list of table names.');
   if (value.length === 0) throw new InvalidInput('The list of tables is empty: name at least one table.');

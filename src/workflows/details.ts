@@ -1,5 +1,6 @@
 /** The Markdown that the Temporal UI shows as a workflow's current details. Pure. */
 import type { Copied, DestinationStatus, DumpOutcome, DumpStatus, Fault, TableProgress } from '../contract';
+import { bytesText } from '../dump/text';
 
 export function dumpDetails(status: DumpStatus): string {
   const { accountId, folder, run, state, step, stepFault, tables, notes } = status;
@@ -106,10 +107,3 @@ function fenced(text: string): string {
 }
 
 const count = (value: number): string => value.toLocaleString('en-GB');
-
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
-  const value = bytes / 1000 ** power;
-  return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? ''}`;
-}

@@ -1,0 +1,181 @@
+/** `s3-destination <command>`: what operators and data engineers do by hand. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { defaultTables, InvalidInput, parseAccountId, parseBucketName, parseKmsKeyArn } from '../dump/inputs';
+import { defaultVendorRoleArn, kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
+import { RequestFailed, withDestinations, type DestinationReport, type Destinations } from './destinations';
+import { createProgressView, statusLines } from './status-view';
+
+const watchEveryMs = 1000;
+
+/** Runs one command. Exit code 0: done; 1: it failed; 2: an argument is wrong. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync([...argv]);
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    console.error(sentenceOf(error));
+    return error instanceof InvalidInput ? 2 : 1;
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  if (error instanceof WorkflowUpdateFailedError) return error.cause?.message ?? error.message;
+  return error instanceof Error ? error.message : String(error);
+}
+
+function createProgram(): Command {
+  const program = new Command('s3-destination')
+    .description("Delivers the data platform's tables into customers' S3 buckets.")
+    .showHelpAfterError('Add --help to see what the command takes.')
+    .exitOverride();
+
+  command(program, 'connect', 'set or change where the tables of a customer go; proves access first')
+    .requiredOption('--role-arn <arn>', "the customer role's ARN")
+    .requiredOption('--bucket <name>', "the bucket's name, not its ARN")
+    .option('--path <path>', 'what every key begins with')
+    .option('--tables <names>', 'tables, separated by commas', commaSeparated, [...defaultTables])
+    .option('--bucket-owner <account>', 'the AWS account that owns the bucket (default: the account of the role)')
+    .action(async (account: string, options: ConnectOptions) => {
+      const { settings, proof } = await withDestinations((destinations) => destinations.connect(account, options));
+      console.log(`Connected: ${proof.assumedRoleArn} may be assumed.`);
+      console.log(`Dumps go to s3://${settings.bucket}/${settings.path ?? ''}: ${settings.tables.join(', ')}.`);
+    });
+
+  command(program, 'disconnect', 'deliver nothing any more; cancels the dump at work').action(
+    say((destinations, account) => destinations.disconnect(account), 'Disconnected: nothing is delivered any more.'),
+  );
+
+  command(program, 'run-succeeded', 'say that a data-modelling run has succeeded, as the pipeline does')
+    .requiredOption('--run-id <id>', 'the run')
+    .requiredOption('--dataset <project.dataset>', 'where the run wrote')
+    .option('--finished-at <instant>', 'RFC 3339: when the run finished (default: now)')
+    .action(async (account: string, { runId, dataset, finishedAt }: RunOptions) => {
+      const run = { runId, dataset, finishedAt: finishedAt ?? new Date() };
+      await withDestinations((destinations) => destinations.modellingRunSucceeded(account, run));
+      console.log(`Run ${runId} is noted. Watch it with: s3-destination status ${account} --watch`);
+    });
+
+  command(program, 'status', 'show what is delivered, and how far the dump at work is')
+    .option('--watch', 'go on showing it until no dump is at work')
+    .option('--json', 'as JSON, one object a line')
+    .action((account: string, options: StatusOptions) => withDestinations((destinations) => showStatus(destinations, account, options)));
+
+  command(program, 'retry', 'try again what waits for a person')
+    .option('--table <name>', 'only this table')
+    .action(async (account: string, { table }: { table?: string }) => {
+      const dump = await withDestinations((destinations) => destinations.retry(account, table));
+      console.log(`Asked ${dump} to retry ${table ?? 'all that waits'}.`);
+    });
+
+  command(program, 'pause', 'begin no dump until resume; a dump at work goes on').action(
+    say((destinations, account) => destinations.pause(account), 'Paused: the newest run waits for resume.'),
+  );
+
+  command(program, 'resume', 'deliver again, beginning with the run that waits').action(
+    say((destinations, account) => destinations.resume(account), 'Resumed.'),
+  );
+
+  command(program, 'dump-now', 'deliver the newest run, again if it was delivered before').action(
+    say((destinations, account) => destinations.dumpNow(account), 'Asked for a dump of the newest run.'),
+  );
+
+  command(program, 'policies', "print the trust and permission policies of the guide, filled in for this customer")
+    .option('--bucket <name>', 'the bucket (default: the one that is connected)')
+    .option('--kms-key-arn <arn>', "the key of the bucket's encryption, if it has one")
+    .option('--vendor-role-arn <arn>', 'the role that customers trust', defaultVendorRoleArn)
+    .action(printPolicies);
+
+  return program;
+}
+
+/** Every command is about one customer. Subcommands do not inherit the handling of errors. */
+const command = (program: Command, name: string, description: string): Command =>
+  program.command(name).description(description).argument('<account>', "the customer's account id, e.g. acc_7Hq2").exitOverride();
+
+interface ConnectOptions {
+  readonly roleArn: string;
+  readonly bucket: string;
+  readonly path?: string;
+  readonly tables: string[];
+  readonly bucketOwner?: string;
+}
+
+interface RunOptions {
+  readonly runId: string;
+  readonly dataset: string;
+  readonly finishedAt?: string;
+}
+
+interface StatusOptions {
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+interface PolicyOptions {
+  readonly bucket?: string;
+  readonly kmsKeyArn?: string;
+  readonly vendorRoleArn: string;
+}
+
+function commaSeparated(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('A name between the commas is missing.');
+  return names;
+}
+
+const say = (ask: (destinations: Destinations, account: string) => Promise<void>, done: string) => async (account: string) => {
+  await withDestinations((destinations) => ask(destinations, account));
+  console.log(done);
+};
+
+async function showStatus(destinations: Destinations, account: string, { watch, json }: StatusOptions): Promise<void> {
+  const report = await destinations.status(account);
+  if (watch !== true) {
+    console.log(json === true ? JSON.stringify(report) : statusLines(report).join('\n'));
+    return;
+  }
+  const view = json === true ? jsonView : createProgressView(process.stdout);
+  const last = await watchUntil(destinations, account, view.show.bind(view), isIdle);
+  view.stop();
+  if (json !== true && process.stdout.isTTY) console.log(statusLines(last).join('\n'));
+}
+
+const jsonView = { show: (report: DestinationReport) => console.log(JSON.stringify(report)), stop: () => {} };
+
+const isIdle = ({ destination, dump }: DestinationReport): boolean =>
+  dump === undefined && (destination.pendingRun === undefined || destination.paused);
+
+/** Shows the status every second, until `isEnough` holds of it. */
+export async function watchUntil(
+  destinations: Destinations,
+  account: string,
+  show: (report: DestinationReport) => void,
+  isEnough: (report: DestinationReport) => boolean,
+): Promise<DestinationReport> {
+  for (;;) {
+    const report = await destinations.status(account);
+    show(report);
+    if (isEnough(report)) return report;
+    await delay(watchEveryMs);
+  }
+}
+
+async function printPolicies(account: string, options: PolicyOptions): Promise<void> {
+  const accountId = parseAccountId(account);
+  const bucket = parseBucketName(options.bucket ?? (await connectedBucket(account)));
+  const documents = {
+    trustPolicy: trustPolicy(accountId, options.vendorRoleArn),
+    permissionPolicy: permissionPolicy(bucket),
+    ...(options.kmsKeyArn === undefined ? {} : { kmsPolicy: kmsPolicy(parseKmsKeyArn(options.kmsKeyArn)) }),
+  };
+  console.log(JSON.stringify(documents, null, 2));
+}
+
+async function connectedBucket(account: string): Promise<string> {
+  const { destination } = await withDestinations((destinations) => destinations.status(account));
+  if (destination.settings === undefined) throw new RequestFailed(`Account ${account} is not connected: name the bucket with --bucket.`);
+  return destination.settings.bucket;
+}

@@ -1,0 +1,174 @@
+import {
+  Client,
+  Connection,
+  WithStartWorkflowOperation,
+  WorkflowNotFoundError,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
+import { readTemporalConfig } from '../config';
+import {
+  destinationWorkflowId,
+  taskQueues,
+  type AccountId,
+  type Copied,
+  type CopyProgress,
+  type DestinationStatus,
+  type DumpStatus,
+  type ModellingRun,
+  type TableProgress,
+} from '../contract';
+import { parseAccountId, parseDestination, parseModellingRun, type DestinationInput } from '../dump/inputs';
+import type { destination, dump } from '../workflows';
+import {
+  connectUpdate,
+  destinationStatusQuery,
+  disconnectUpdate,
+  dumpNowSignal,
+  dumpStatusQuery,
+  modellingRunSucceededSignal,
+  pauseSignal,
+  resumeSignal,
+  retrySignal,
+  type Connected,
+} from '../workflows/messages';
+
+/** A request that could not be fulfilled. The message is a sentence for whoever asked. */
+export class RequestFailed extends Error {
+  override readonly name = 'RequestFailed';
+}
+
+export interface DestinationReport {
+  readonly destination: DestinationStatus;
+  /** The dump at work, if there is one. */
+  readonly dump?: DumpStatus;
+}
+
+/** What the vendor's pipeline and operators ask of customers' destinations. */
+export class Destinations {
+  constructor(private readonly client: Client) {}
+
+  /** Sets or changes where a customer's tables go, once access is proven. */
+  async connect(account: string, input: DestinationInput): Promise<Connected> {
+    const accountId = parseAccountId(account);
+    // Refused here, a mistake does not even start the destination.
+    parseDestination(input);
+    const startWorkflowOperation = new WithStartWorkflowOperation<typeof destination>('destination', {
+      ...startOptions(accountId),
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      args: [],
+    });
+    return this.client.workflow.executeUpdateWithStart(connectUpdate, { args: [input], startWorkflowOperation });
+  }
+
+  /** Nothing is delivered to the customer any more; a dump at work is cancelled. */
+  async disconnect(account: string): Promise<void> {
+    await this.destination(account).executeUpdate(disconnectUpdate);
+  }
+
+  /** Says that a run has succeeded, also to a customer who was never connected. Saying it twice does no harm. */
+  async modellingRunSucceeded(account: string, run: ModellingRunInput): Promise<void> {
+    const accountId = parseAccountId(account);
+    const parsed = parseModellingRun(withInstant(run), Date.now());
+    await this.client.workflow.signalWithStart<typeof destination, [unknown]>('destination', {
+      ...startOptions(accountId),
+      args: [],
+      signal: modellingRunSucceededSignal,
+      signalArgs: [parsed satisfies ModellingRun],
+    });
+  }
+
+  async pause(account: string): Promise<void> {
+    await this.destination(account).signal(pauseSignal);
+  }
+
+  async resume(account: string): Promise<void> {
+    await this.destination(account).signal(resumeSignal);
+  }
+
+  /** Delivers the newest run, again if it was delivered before. */
+  async dumpNow(account: string): Promise<void> {
+    await this.destination(account).signal(dumpNowSignal);
+  }
+
+  /** Tries again what waits for a person: one table, or all. Returns the id of the dump that was told. */
+  async retry(account: string, table?: string): Promise<string> {
+    const { currentDump } = await this.destination(account).query(destinationStatusQuery);
+    if (currentDump === undefined) throw new RequestFailed(`Account ${account} has no dump at work: there is nothing to retry.`);
+    await this.client.workflow.getHandle(currentDump.workflowId).signal(retrySignal, table);
+    return currentDump.workflowId;
+  }
+
+  async status(account: string): Promise<DestinationReport> {
+    const status = await this.destination(account).query(destinationStatusQuery);
+    if (status.currentDump === undefined) return { destination: status };
+    return { destination: status, dump: await this.dumpStatus(status.currentDump.workflowId) };
+  }
+
+  /** The workflow counts ranges that are done; the shards of ranges under way are in the activities' heartbeats. */
+  private async dumpStatus(workflowId: string): Promise<DumpStatus> {
+    const handle = this.client.workflow.getHandle<typeof dump>(workflowId);
+    const [status, { raw }] = await Promise.all([handle.query(dumpStatusQuery), handle.describe()]);
+    const tables: Record<string, TableProgress> = { ...status.tables };
+    for (const { activityType, heartbeatDetails } of raw.pendingActivities ?? []) {
+      if (activityType?.name !== 'copyShards') continue;
+      const [beat] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, heartbeatDetails?.payloads);
+      const { table, doneShards, doneBytes } = (beat ?? {}) as Partial<CopyProgress>;
+      const progress = table === undefined ? undefined : tables[table];
+      if (table === undefined || progress?.state !== 'copying') continue;
+      tables[table] = { ...progress, copied: added(progress.copied, doneShards?.length ?? 0, doneBytes ?? 0) };
+    }
+    return { ...status, tables };
+  }
+
+  private destination(account: string): WorkflowHandle<typeof destination> {
+    return this.client.workflow.getHandle<typeof destination>(destinationWorkflowId(parseAccountId(account)));
+  }
+}
+
+/** A run as the pipeline knows it. */
+export interface ModellingRunInput {
+  readonly runId: string;
+  /** When the run finished: the instant that the tables are read at. */
+  readonly finishedAt: string | Date;
+  /** `project.dataset`: where the run wrote. */
+  readonly dataset: string;
+}
+
+const withInstant = (run: ModellingRunInput): unknown =>
+  run.finishedAt instanceof Date ? { ...run, finishedAt: run.finishedAt.toISOString() } : run;
+
+const added = (copied: Copied, shards: number, bytes: number): Copied => ({
+  shards: copied.shards + shards,
+  bytes: copied.bytes + bytes,
+});
+
+const startOptions = (accountId: AccountId) => ({
+  workflowId: destinationWorkflowId(accountId),
+  taskQueue: taskQueues.control,
+  staticSummary: `S3 destination of ${accountId}`,
+});
+
+/** Does `work` with a connection of its own, to where Temporal's environment variables say. */
+export async function withDestinations<T>(work: (destinations: Destinations) => Promise<T>): Promise<T> {
+  const { connectionOptions, namespace = 'default' } = readTemporalConfig();
+  const connection = await Connection.connect(connectionOptions).catch((error: unknown) => {
+    const address = connectionOptions.address ?? 'localhost:7233';
+    throw new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, { cause: error });
+  });
+  try {
+    return await work(new Destinations(new Client({ connection, namespace })));
+  } catch (error) {
+    throw asSentence(error);
+  } finally {
+    await connection.close();
+  }
+}
+
+function asSentence(error: unknown): unknown {
+  if (error instanceof WorkflowNotFoundError) {
+    const account = error.workflowId.split('/')[1] ?? error.workflowId;
+    return new RequestFailed(`Account ${account} has no destination yet: connect it first.`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,144 @@
+/** `status` for people: plain lines, and progress bars where a terminal can show them. */
+import { MultiBar, type SingleBar } from 'cli-progress';
+import type { DumpStatus, TableProgress } from '../contract';
+import { bytesText } from '../dump/text';
+import type { DestinationReport } from './destinations';
+
+export function statusLines({ destination, dump }: DestinationReport): string[] {
+  const { settings, paused, pendingRun, recentDumps, notes } = destination;
+  const state = settings === undefined ? 'not connected' : paused ? 'paused' : 'connected';
+  const where = settings === undefined ? '' : `: s3://${settings.bucket}/${settings.path ?? ''}`;
+  const last = recentDumps.at(-1);
+  return [
+    `${destination.accountId} is ${state}${where}`,
+    ...(dump === undefined ? ['no dump at work'] : dumpLines(dump)),
+    ...(pendingRun === undefined ? [] : [`waiting run: ${pendingRun.runId}`]),
+    ...(last === undefined ? [] : [`last dump: ${last.folder} (run ${last.runId}) ${last.outcome}${'reason' in last ? `: ${last.reason}` : ''}`]),
+    ...notes.map((note) => `not followed: ${note}`),
+  ];
+}
+
+export const dumpLines = (dump: DumpStatus): string[] => [
+  `dump ${dump.folder} of run ${dump.run.runId}: ${dump.state}, ${dump.step}`,
+  ...(dump.stepFault === undefined ? [] : [`  ${dump.stepFault.type}: ${dump.stepFault.message}`]),
+  ...Object.entries(dump.tables).map(([table, progress]) => `  ${table.padEnd(24)} ${tableText(progress)}`),
+];
+
+function tableText(progress: TableProgress): string {
+  switch (progress.state) {
+    case 'waiting':
+    case 'extracting':
+      return progress.state;
+    case 'copying':
+      return `copying: ${amountText(progress)}, ${rateText(progress)}`;
+    case 'uploading schema':
+    case 'delivered':
+      return `${progress.state}: ${progress.total.shards} shards, ${bytesText(progress.total.bytes)}`;
+    case 'needs attention':
+      return `needs attention: ${progress.fault.type}: ${progress.fault.message}`;
+  }
+}
+
+type Copying = Extract<TableProgress, { state: 'copying' }>;
+
+const amountText = ({ copied, total }: Copying): string =>
+  `${copied.shards} of ${total.shards} shards, ${bytesText(copied.bytes)} of ${bytesText(total.bytes)}`;
+
+/** Since the copy began, or was begun again. */
+function rateText({ copied, sinceMs }: Copying): string {
+  const seconds = Math.max((Date.now() - sinceMs) / 1000, 1);
+  return `${bytesText(Math.round(copied.bytes / seconds))}/s`;
+}
+
+/** Shows each report as it comes, until it is stopped. */
+export interface ProgressView {
+  show(report: DestinationReport): void;
+  stop(): void;
+}
+
+export const createProgressView = (terminal: NodeJS.WriteStream): ProgressView =>
+  terminal.isTTY ? new BarsView(terminal) : new LinesView((line) => terminal.write(`${line}\n`));
+
+/** Where nothing can be drawn: a line when something has changed. */
+class LinesView implements ProgressView {
+  private shown = new Set<string>();
+
+  constructor(private readonly write: (line: string) => void) {}
+
+  show(report: DestinationReport): void {
+    const lines = statusLines(report);
+    for (const line of lines) if (!this.shown.has(line)) this.write(line);
+    this.shown = new Set(lines);
+  }
+
+  stop(): void {}
+}
+
+/** One bar a table. */
+class BarsView implements ProgressView {
+  private bars: MultiBar | undefined;
+  private readonly tables = new Map<string, SingleBar>();
+  private folder: string | undefined;
+
+  constructor(private readonly terminal: NodeJS.WriteStream) {}
+
+  show({ dump }: DestinationReport): void {
+    if (dump === undefined) return this.stop();
+    if (dump.folder !== this.folder) this.begin(dump);
+    for (const [table, progress] of Object.entries(dump.tables)) {
+      const bar = this.tables.get(table);
+      const { done, total, note } = barOf(progress);
+      bar?.setTotal(total);
+      bar?.update(done, { note });
+    }
+  }
+
+  stop(): void {
+    this.bars?.stop();
+    this.bars = undefined;
+    this.folder = undefined;
+  }
+
+  private begin(dump: DumpStatus): void {
+    this.stop();
+    this.terminal.write(`dump ${dump.folder} of run ${dump.run.runId}\n`);
+    this.folder = dump.folder;
+    this.bars = new MultiBar({
+      format: '{table} {bar} {value}/{total} shards  {note}',
+      stream: this.terminal,
+      barsize: 24,
+      hideCursor: true,
+      forceRedraw: true,
+    });
+    for (const table of Object.keys(dump.tables)) {
+      this.tables.set(table, this.bars.create(1, 0, { table: table.padEnd(22), note: 'waiting' }));
+    }
+  }
+}
+
+function barOf(progress: TableProgress): { done: number; total: number; note: string } {
+  switch (progress.state) {
+    case 'waiting':
+    case 'extracting':
+      return { done: 0, total: 1, note: progress.state };
+    case 'copying':
+      return {
+        done: progress.copied.shards,
+        total: progress.total.shards,
+        note: `${bytesText(progress.copied.bytes)}, ${rateText(progress)}`,
+      };
+    case 'uploading schema':
+    case 'delivered':
+      return {
+        done: progress.total.shards,
+        total: progress.total.shards,
+        note: `${progress.state}, ${bytesText(progress.total.bytes)}`,
+      };
+    case 'needs attention':
+      return {
+        done: progress.copied.shards,
+        total: progress.total?.shards ?? 1,
+        note: `needs attention: ${progress.fault.type}`,
+      };
+  }
+}
