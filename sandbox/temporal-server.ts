@@ -7,7 +7,8 @@ export interface TemporalServer {
   stop(): Promise<void>;
 }
 
-type Executable = NonNullable<NonNullable<Parameters<typeof TestWorkflowEnvironment.createLocal>[0]>['server']>['executable'];
+type LocalServer = NonNullable<NonNullable<Parameters<typeof TestWorkflowEnvironment.createLocal>[0]>['server']>;
+type Executable = NonNullable<LocalServer['executable']>;
 
 interface TemporalPorts {
   readonly port: number;
@@ -42,11 +43,20 @@ export const startTimeSkippingServer = (say: (line: string) => void): Promise<Te
     TestWorkflowEnvironment.createTimeSkipping({ server: { executable } }),
   );
 
+/** Has both servers on the machine, so that no test waits for a download or a build. */
+export async function prepareTemporalServers(say: (line: string) => void): Promise<void> {
+  if (findTool(temporalTestServer) === undefined) await (await startTimeSkippingServer(say)).teardown();
+  if (findTool(temporalCli) === undefined) {
+    const start = (executable: Executable) => TestWorkflowEnvironment.createLocal({ server: { executable } });
+    await (await withDownloadOrTool(temporalCli, say, start)).teardown();
+  }
+}
+
 /** What is on the machine comes first, then the SDK's own download, then the package registry. */
 async function withDownloadOrTool(
   tool: typeof temporalCli,
   say: (line: string) => void,
-  startServer: (executable: NonNullable<Executable>) => Promise<TestWorkflowEnvironment>,
+  startServer: (executable: Executable) => Promise<TestWorkflowEnvironment>,
 ): Promise<TestWorkflowEnvironment> {
   const found = findTool(tool);
   if (found !== undefined) return startServer({ type: 'existing-path', path: found });

@@ -1,2 +1,10 @@
+import { prepareTemporalServers } from '../sandbox/temporal-server';
 import { ensureTool, fakeGcsServer, ministack } from '../sandbox/toolchain';
-import { startTemporalServer, startTimeSkippingServer } from '../sandbox/temporal-server';
+
+/** Before any test: everything that tests start is on the machine. */
+export default async function setUp(): Promise<void> {
+  const say = (line: string): void => console.log(line);
+  await ensureTool(ministack, say);
+  await ensureTool(fakeGcsServer, say);
+  await prepareTemporalServers(say);
+}

@@ -1,6 +1,8 @@
 import {
   Client,
   Connection,
+  isGrpcServiceError,
+  ServiceError,
   WithStartWorkflowOperation,
   WorkflowNotFoundError,
   type WorkflowHandle,
@@ -41,7 +43,12 @@ export class RequestFailed extends Error {
 export interface DestinationReport {
   readonly destination: DestinationStatus;
   /** The dump at work, if there is one. */
-  readonly dump?: DumpStatus;
+  readonly dump?: DumpReport;
+}
+
+export interface DumpReport extends DumpStatus {
+  /** What Temporal tries again by itself at the moment, and why. */
+  readonly retrying: readonly string[];
 }
 
 /** What the vendor's pipeline and operators ask of customers' destinations. */
@@ -106,11 +113,15 @@ export class Destinations {
   }
 
   /** The workflow counts ranges that are done; the shards of ranges under way are in the activities' heartbeats. */
-  private async dumpStatus(workflowId: string): Promise<DumpStatus> {
+  private async dumpStatus(workflowId: string): Promise<DumpReport> {
     const handle = this.client.workflow.getHandle<typeof dump>(workflowId);
     const [status, { raw }] = await Promise.all([handle.query(dumpStatusQuery), handle.describe()]);
+    const pending = raw.pendingActivities ?? [];
+    const retrying = pending.flatMap(({ activityType, attempt, lastFailure }) =>
+      lastFailure?.message ? [`${activityType?.name ?? ''}, attempt ${attempt ?? 0}: ${lastFailure.message}`] : [],
+    );
     const tables: Record<string, TableProgress> = { ...status.tables };
-    for (const { activityType, heartbeatDetails } of raw.pendingActivities ?? []) {
+    for (const { activityType, heartbeatDetails } of pending) {
       if (activityType?.name !== 'copyShards') continue;
       const [beat] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, heartbeatDetails?.payloads);
       const { table, doneShards, doneBytes } = (beat ?? {}) as Partial<CopyProgress>;
@@ -118,7 +129,7 @@ export class Destinations {
       if (table === undefined || progress?.state !== 'copying') continue;
       tables[table] = { ...progress, copied: added(progress.copied, doneShards?.length ?? 0, doneBytes ?? 0) };
     }
-    return { ...status, tables };
+    return { ...status, tables, retrying };
   }
 
   private destination(account: string): WorkflowHandle<typeof destination> {
@@ -152,23 +163,28 @@ const startOptions = (accountId: AccountId) => ({
 /** Does `work` with a connection of its own, to where Temporal's environment variables say. */
 export async function withDestinations<T>(work: (destinations: Destinations) => Promise<T>): Promise<T> {
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
-  const connection = await Connection.connect(connectionOptions).catch((error: unknown) => {
-    const address = connectionOptions.address ?? 'localhost:7233';
-    throw new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, { cause: error });
-  });
+  // Lazy, so that a mistake in an argument is found before a server that does not answer.
+  const connection = Connection.lazy(connectionOptions);
   try {
     return await work(new Destinations(new Client({ connection, namespace })));
   } catch (error) {
-    throw asSentence(error);
+    throw asSentence(error, connectionOptions.address ?? 'localhost:7233');
   } finally {
     await connection.close();
   }
 }
 
-function asSentence(error: unknown): unknown {
+function asSentence(error: unknown, address: string): unknown {
   if (error instanceof WorkflowNotFoundError) {
     const account = error.workflowId.split('/')[1] ?? error.workflowId;
     return new RequestFailed(`Account ${account} has no destination yet: connect it first.`, { cause: error });
   }
+  const grpcError = error instanceof ServiceError ? error.cause : error;
+  if (isGrpcServiceError(grpcError) && grpcError.code === grpcUnavailable) {
+    return new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, { cause: error });
+  }
   return error;
 }
+
+/** gRPC documentation, "Status codes": UNAVAILABLE. */
+const grpcUnavailable = 14;

@@ -1,8 +1,8 @@
 /** `status` for people: plain lines, and progress bars where a terminal can show them. */
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { DumpStatus, TableProgress } from '../contract';
+import type { TableProgress } from '../contract';
 import { bytesText } from '../dump/text';
-import type { DestinationReport } from './destinations';
+import type { DestinationReport, DumpReport } from './destinations';
 
 export function statusLines({ destination, dump }: DestinationReport): string[] {
   const { settings, paused, pendingRun, recentDumps, notes } = destination;
@@ -18,10 +18,11 @@ export function statusLines({ destination, dump }: DestinationReport): string[] 
   ];
 }
 
-export const dumpLines = (dump: DumpStatus): string[] => [
+export const dumpLines = (dump: DumpReport): string[] => [
   `dump ${dump.folder} of run ${dump.run.runId}: ${dump.state}, ${dump.step}`,
   ...(dump.stepFault === undefined ? [] : [`  ${dump.stepFault.type}: ${dump.stepFault.message}`]),
   ...Object.entries(dump.tables).map(([table, progress]) => `  ${table.padEnd(24)} ${tableText(progress)}`),
+  ...dump.retrying.map((trouble) => `  retrying ${trouble}`),
 ];
 
 function tableText(progress: TableProgress): string {
@@ -99,7 +100,7 @@ class BarsView implements ProgressView {
     this.folder = undefined;
   }
 
-  private begin(dump: DumpStatus): void {
+  private begin(dump: DumpReport): void {
     this.stop();
     this.terminal.write(`dump ${dump.folder} of run ${dump.run.runId}\n`);
     this.folder = dump.folder;

@@ -1,0 +1,129 @@
+/** What workflow tests share: the time-skipping server, a worker with scripted activities, and a destination to talk to. */
+import path from 'node:path';
+import { Client } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { startTimeSkippingServer } from '../../sandbox/temporal-server';
+import type { Activities } from '../../src/activities';
+import { Destinations } from '../../src/client/destinations';
+import { taskQueues, type AccountId, type FailureDetails, type FailureType, type StagedTable } from '../../src/contract';
+import type { DestinationInput } from '../../src/dump/inputs';
+import { registerSearchAttributes } from '../../src/search-attributes';
+
+export const customer: DestinationInput = {
+  roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
+  bucket: 'acme-data-platform',
+  tables: ['companies', 'events'],
+};
+
+/** A destination workflow of its own for each test: time is shared, state is not. */
+export const newAccount = (): AccountId => `acc_${Math.random().toString(36).slice(2, 10)}` as AccountId;
+
+export const run = (runId: string, finishedAt: string | Date) => ({ runId, finishedAt, dataset: 'vendor-prod.data_platform' });
+
+export const staged = (shardCount: number): StagedTable => ({
+  stagingBucket: 'vendor-staging-eu',
+  stagingPrefix: 'somewhere/1/',
+  shardCount,
+  sizeBytes: shardCount * 1000,
+});
+
+/** A failure as the real activities throw it. */
+export function needsAttention(type: FailureType): ApplicationFailure {
+  const details: FailureDetails = { remedy: 'mend it' };
+  return ApplicationFailure.create({ type, message: `${type}: mend it`, nonRetryable: true, details: [details] });
+}
+
+/** Activities by type, each recorded by a line when it begins. A test replaces those that it is about. */
+export function scripted(replaced: Partial<Activities> = {}): { activities: Activities; calls: string[] } {
+  const calls: string[] = [];
+  const plain: Activities = {
+    assumeCustomerRole: async () => ({
+      assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/dreamdata-data-platform/test',
+      awsAccountId: '111122223333',
+      expiresAt: '2030-01-01T00:00:00.000Z',
+    }),
+    extractTable: async () => staged(3),
+    copyShards: async ({ range }) => ({ shards: range.count, bytes: range.count * 1000 }),
+    uploadSchema: async () => {},
+    commitReceipt: async () => 'receipt.json',
+    clearStaging: async () => {},
+    ...replaced,
+  };
+  const recorded: Activities = {
+    assumeCustomerRole: (input) => (calls.push('assumeCustomerRole'), plain.assumeCustomerRole(input)),
+    extractTable: (input) => (calls.push(`extractTable ${input.table}`), plain.extractTable(input)),
+    copyShards: (input) => (
+      calls.push(`copyShards ${input.table} ${input.range.first}+${input.range.count}`), plain.copyShards(input)
+    ),
+    uploadSchema: (input) => (calls.push(`uploadSchema ${input.table}`), plain.uploadSchema(input)),
+    commitReceipt: (input) => (calls.push('commitReceipt'), plain.commitReceipt(input)),
+    clearStaging: () => (calls.push('clearStaging'), plain.clearStaging()),
+  };
+  return { activities: recorded, calls };
+}
+
+/** A promise that a test keeps for as long as it likes. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open: () => void = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+export class WorkflowTestEnvironment {
+  private constructor(
+    readonly server: TestWorkflowEnvironment,
+    private readonly workflowBundle: WorkflowBundleWithSourceMap,
+  ) {}
+
+  static async start(): Promise<WorkflowTestEnvironment> {
+    Runtime.install({ logger, telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
+    const server = await startTimeSkippingServer(() => {});
+    await registerSearchAttributes(server.connection, 'default');
+    const workflowsPath = path.join(__dirname, '..', '..', 'src', 'workflows');
+    const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
+    return new WorkflowTestEnvironment(server, workflowBundle);
+  }
+
+  get client(): Client {
+    return this.server.client;
+  }
+
+  get destinations(): Destinations {
+    return new Destinations(this.client);
+  }
+
+  /** Runs `test` while workers do the scripted activities. */
+  async withWorker(activities: Activities, test: () => Promise<void>): Promise<void> {
+    const connection = this.server.nativeConnection;
+    const { workflowBundle } = this;
+    const { copyShards, ...control } = activities;
+    const workers = await Promise.all([
+      Worker.create({ connection, taskQueue: taskQueues.control, workflowBundle, activities: control }),
+      Worker.create({ connection, taskQueue: taskQueues.copy, activities: { copyShards } }),
+    ]);
+    const [controlWorker, copyWorker] = workers;
+    await controlWorker.runUntil(copyWorker.runUntil(test()));
+  }
+
+  stop(): Promise<void> {
+    return this.server.teardown();
+  }
+}
+
+/** Failures that a test stages are warnings to the SDK; its reader wants to see only what is wrong with the test. */
+const logger = new DefaultLogger('ERROR');
+
+/** Waits until `condition` holds of what the server knows; time does not skip meanwhile. */
+export async function eventually<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
+  const giveUpAtMs = Date.now() + 20_000;
+  for (;;) {
+    const value = await read();
+    if (holds(value)) return value;
+    if (Date.now() > giveUpAtMs) throw new Error(`It did not come to hold of ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
