@@ -1,8 +1,7 @@
 /** `npm run demo`: starts the sandbox, delivers a dump of made-up (or the user's own) tables, and shows what came of it. */
 import { parseArgs } from 'node:util';
-import { Client, Connection } from '@temporalio/client';
 import { watchUntil } from '../src/client/command-line';
-import { Destinations, type DestinationReport } from '../src/client/destinations';
+import { withDestinations, type DestinationReport, type Destinations } from '../src/client/destinations';
 import { createProgressView } from '../src/client/status-view';
 import { InvalidInput, parseAccountId, parseBucketName } from '../src/dump/inputs';
 import { receiptKey } from '../src/dump/keys';
@@ -103,8 +102,17 @@ async function deliver(sandbox: Sandbox, options: DemoOptions): Promise<void> {
     sandbox.startWorker(),
   ]);
 
-  const connection = await Connection.connect({ address: sandbox.temporal.address });
-  const destinations = new Destinations(new Client({ connection }));
+  Object.assign(process.env, sandbox.temporal.environment);
+  await withDestinations((destinations) => deliverRun(sandbox, customer, tables, destinations, options));
+}
+
+async function deliverRun(
+  sandbox: Sandbox,
+  customer: CustomerAccount,
+  tables: readonly SeededTable[],
+  destinations: Destinations,
+  options: DemoOptions,
+): Promise<void> {
   const { settings, proof } = await destinations.connect(accountId, {
     roleArn: customer.roleArn,
     bucket,
@@ -113,19 +121,17 @@ async function deliver(sandbox: Sandbox, options: DemoOptions): Promise<void> {
   });
   say(`Connected: ${proof.assumedRoleArn} may be assumed.`);
 
-  await destinations.modellingRunSucceeded(accountId, {
-    runId: 'run-1',
-    finishedAt: new Date(),
-    dataset: `${project}.${dataset}`,
-  });
-  say('The pipeline says that run-1 has succeeded.');
+  const run = { runId: `run-${Date.now()}`, finishedAt: new Date(), dataset: `${project}.${dataset}` };
+  await destinations.modellingRunSucceeded(accountId, run);
+  say(`The pipeline says that ${run.runId} has succeeded.`);
   say();
   const view = createProgressView(process.stdout);
-  const report = await watchUntil(destinations, accountId, (status) => view.show(status), hasEnded);
+  const endedIn = ({ destination }: DestinationReport) => destination.recentDumps.find(({ runId }) => runId === run.runId);
+  const show = (report: DestinationReport): void => view.show(report);
+  const report = await watchUntil(destinations, accountId, show, (status) => endedIn(status) !== undefined);
   view.stop();
-  await connection.close();
 
-  const ended = report.destination.recentDumps.at(-1);
+  const ended = endedIn(report);
   if (ended?.outcome !== 'delivered') throw new SandboxError(`The dump was not delivered: ${ended?.reason ?? ''}`);
   say();
   await showBucket(customer, receiptKey(settings));
@@ -136,8 +142,6 @@ const seedOptions = ({ bigquery, storage }: Sandbox, { seed, scale, dataFolder, 
   ...{ bigquery, storage, dataset, location, loadBucket },
   ...{ seed, scale, dataFolder, emptyTable },
 });
-
-const hasEnded = ({ destination }: DestinationReport): boolean => destination.recentDumps.length > 0;
 
 async function showBucket(customer: CustomerAccount, receipt: string): Promise<void> {
   const objects = await customer.objects();

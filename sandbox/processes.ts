@@ -20,6 +20,15 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** No more than a program needs: the user's own AWS or Temporal settings must not reach the sandbox. */
+const inherited = (): Record<string, string> =>
+  Object.fromEntries(
+    ['PATH', 'HOME', 'TMPDIR', 'LANG'].flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+
 const keptLines = 200;
 const stopGraceMs = 35_000;
 
@@ -29,7 +38,7 @@ export function start(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Running {
-  const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { ...inherited(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   let lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {

@@ -8,7 +8,7 @@ import type { AccountId, BucketName } from '../src/contract';
 import { createBigQuery, createStorage, type GoogleEndpoints } from '../src/stores/google-clients';
 import { CustomerAccount, setUpVendor, startAws } from './aws';
 import { answers, compiled, freePort, requireFreePort, start, untilReady, type Running } from './processes';
-import { startTemporalServer, type TemporalServer } from './temporal-server';
+import { givenTemporalAddress, startTemporalServer, type TemporalServer } from './temporal-server';
 import { ensureTool, fakeGcsServer } from './toolchain';
 
 export interface SandboxOptions {
@@ -74,7 +74,7 @@ export class Sandbox {
       };
       const worker = await setUpVendor(awsUrl);
       const environment = {
-        TEMPORAL_ADDRESS: temporal.address,
+        ...temporal.environment,
         AWS_ACCESS_KEY_ID: worker.accessKeyId,
         AWS_SECRET_ACCESS_KEY: worker.secretAccessKey,
         AWS_REGION: 'us-east-1',
@@ -135,6 +135,7 @@ async function stopAll(parts: readonly { stop(): Promise<void> }[]): Promise<voi
 async function choosePorts(which: SandboxOptions['ports']): Promise<Ports> {
   const choose = async (name: keyof Ports): Promise<number> => {
     const { port, what } = usualPorts[name];
+    if (name.startsWith('temporal') && givenTemporalAddress() !== undefined) return port;
     return which === 'free' ? freePort() : requireFreePort(port, what);
   };
   return {

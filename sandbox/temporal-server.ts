@@ -2,8 +2,9 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { cacheFolder, ensureTool, findTool, temporalCli, temporalTestServer } from './toolchain';
 
 export interface TemporalServer {
-  readonly address: string;
   readonly uiUrl: string;
+  /** Temporal's own variables, for who connects to it. */
+  readonly environment: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -21,9 +22,9 @@ export async function startTemporalServer(
   databaseFile: string,
   say: (line: string) => void,
 ): Promise<TemporalServer> {
-  const given = process.env['TEMPORAL_ADDRESS'];
-  if (given !== undefined && given !== '') {
-    return { address: given, uiUrl: process.env['TEMPORAL_UI_URL'] ?? `the UI of ${given}`, stop: async () => {} };
+  const given = givenTemporalAddress();
+  if (given !== undefined) {
+    return { uiUrl: process.env['TEMPORAL_UI_URL'] ?? `the UI of ${given}`, environment: givenEnvironment(), stop: async () => {} };
   }
   const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
     TestWorkflowEnvironment.createLocal({
@@ -31,11 +32,21 @@ export async function startTemporalServer(
     }),
   );
   return {
-    address: environment.address,
+    environment: { TEMPORAL_ADDRESS: environment.address },
     uiUrl: `http://localhost:${uiPort}`,
     stop: () => environment.teardown(),
   };
 }
+
+/** The server that the user wants to be used, if any. */
+export const givenTemporalAddress = (): string | undefined => process.env['TEMPORAL_ADDRESS'] || undefined;
+
+const givenEnvironment = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      name.startsWith('TEMPORAL_') && value !== undefined ? [[name, value]] : [],
+    ),
+  );
 
 /** The server that skips time: a month's sleep passes in seconds. Its time is one for all who use it. */
 export const startTimeSkippingServer = (say: (line: string) => void): Promise<TestWorkflowEnvironment> =>

@@ -4,7 +4,7 @@
  *
  * @example
  * import { modellingRunSucceeded } from 's3-destination';
- * await modellingRunSucceeded('acc_7Hq2', { runId: 'run-42', finishedAt: new Date(), dataset: 'prod.data_platform' });
+ * await modellingRunSucceeded('acc_7Hq2', { runId: 'run-42', finishedAt: new Date(), dataset: 'acme-prod.data_platform' });
  */
 import { runCommandLine } from './client/command-line';
 import { withDestinations, type ModellingRunInput } from './client/destinations';

@@ -26,11 +26,11 @@ export interface WorkerConfig {
 
 export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
   return {
-    vendorRoleArn: setting(env, 'VENDOR_ROLE_ARN', parseRoleArn, defaultVendorRoleArn),
-    awsRegion: env['AWS_REGION'] ?? 'us-east-1',
+    vendorRoleArn: readVendorRoleArn(env),
+    awsRegion: given(env, 'AWS_REGION') ?? 'us-east-1',
     s3ForcePathStyle: setting(env, 'S3_FORCE_PATH_STYLE', parseFlag, 'false'),
-    googleProject: env['GOOGLE_CLOUD_PROJECT'],
-    googleEndpoints: { bigquery: env['BIGQUERY_ENDPOINT'], storage: env['STORAGE_ENDPOINT'] },
+    googleProject: given(env, 'GOOGLE_CLOUD_PROJECT'),
+    googleEndpoints: { bigquery: given(env, 'BIGQUERY_ENDPOINT'), storage: given(env, 'STORAGE_ENDPOINT') },
     stagingBucketByLocation: setting(env, 'STAGING_BUCKETS', parseStagingBuckets),
     copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '4'),
     shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '4'),
@@ -44,9 +44,16 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
  */
 export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectConfig();
 
+/** The role that customers trust. */
+export const readVendorRoleArn = (env: Environment = process.env): string =>
+  setting(env, 'VENDOR_ROLE_ARN', parseRoleArn, defaultVendorRoleArn);
+
+/** An empty variable is as good as none. */
+const given = (env: Environment, name: string): string | undefined => env[name] || undefined;
+
 function setting<T>(env: Environment, name: string, parse: (value: string) => T, byDefault?: string): T {
-  const value = env[name] ?? byDefault;
-  if (value === undefined || value === '') throw new InvalidInput(`The setting ${name} is missing from the environment.`);
+  const value = given(env, name) ?? byDefault;
+  if (value === undefined) throw new InvalidInput(`The setting ${name} is missing from the environment.`);
   try {
     return parse(value);
   } catch (error) {

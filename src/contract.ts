@@ -96,8 +96,6 @@ export const failureRules = {
   ShardTooLarge: { mender: 'vendor', dump: 'waits' },
   StagingFilesGone: { mender: 'nobody', dump: 'ends' },
   Superseded: { mender: 'nobody', dump: 'ends' },
-  NotConnected: { mender: 'vendor', dump: 'ends' },
-  InvalidInput: { mender: 'vendor', dump: 'ends' },
 } as const satisfies Record<string, FailureRule>;
 
 export type FailureType = keyof typeof failureRules;
@@ -109,6 +107,8 @@ export const isFailureType = (type: string | null | undefined): type is FailureT
 export interface FailureDetails {
   /** What exactly to change. May hold a policy statement. */
   readonly remedy: string;
+  /** What a copy had achieved when it failed: a person's retry is another activity, which does not see this one's heartbeat. */
+  readonly copyProgress?: CopyProgress;
 }
 
 /** A failure as it is shown to people. */
@@ -145,7 +145,7 @@ export interface CopyProgress {
 export type TableProgress =
   | { readonly state: 'waiting' }
   | { readonly state: 'extracting' }
-  | { readonly state: 'copying'; readonly copied: Copied; readonly total: Copied; readonly sinceMs: number }
+  | { readonly state: 'copying'; readonly copied: Copied; readonly total: Copied; readonly since: CopiedAt }
   | { readonly state: 'uploading schema'; readonly total: Copied }
   | { readonly state: 'delivered'; readonly total: Copied }
   | { readonly state: 'needs attention'; readonly fault: Fault; readonly copied: Copied; readonly total?: Copied };
@@ -153,6 +153,11 @@ export type TableProgress =
 export interface Copied {
   readonly shards: number;
   readonly bytes: number;
+}
+
+/** Where and when a copy began, or was begun again: its rate is counted from there. */
+export interface CopiedAt extends Copied {
+  readonly atMs: number;
 }
 
 /** The values of the search attribute {@link searchAttributeNames.state}. */

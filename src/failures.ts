@@ -5,7 +5,9 @@
 import { ApplicationFailure } from '@temporalio/common';
 import {
   failureRules,
+  isFailureType,
   type AccountId,
+  type CopyProgress,
   type DestinationSettings,
   type FailureDetails,
   type FailureType,
@@ -25,6 +27,13 @@ export function failure(type: FailureType, message: string, remedy: string, caus
     details: [details],
     ...causeOf(cause),
   });
+}
+
+/** A copy's failure that waits for a person says what was achieved, so that the retry does not do it again. */
+export function withCopyProgress(error: unknown, copyProgress: CopyProgress): unknown {
+  if (!(error instanceof ApplicationFailure) || !isFailureType(error.type)) return error;
+  const [details] = (error.details ?? []) as [FailureDetails?];
+  return ApplicationFailure.fromError(error, { details: [{ ...details, copyProgress }] });
 }
 
 const whose = { customer: 'For the customer to mend', vendor: 'For us to mend', nobody: 'What follows' } as const;

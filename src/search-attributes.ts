@@ -9,8 +9,8 @@ const { INDEXED_VALUE_TYPE_KEYWORD } = temporal.api.enums.v1.IndexedValueType;
  * again and again, so a worker that may not register them does not start, and says what an administrator must do.
  */
 export async function registerSearchAttributes({ operatorService }: ConnectionLike, namespace: string): Promise<void> {
-  const { customAttributes } = await operatorService.listSearchAttributes({ namespace }).catch(nothingIfNotImplemented);
-  const missing = Object.values(searchAttributeNames).filter((name) => !(name in (customAttributes ?? {})));
+  const known = await knownAttributes(operatorService, namespace);
+  const missing = Object.values(searchAttributeNames).filter((name) => !(name in known));
   if (missing.length === 0) return;
   try {
     await operatorService.addSearchAttributes({
@@ -19,7 +19,7 @@ export async function registerSearchAttributes({ operatorService }: ConnectionLi
     });
   } catch (error) {
     throw new Error(
-      `The namespace ${namespace} lacks the search attributes ${missing.join(', ')} and this worker could not add them. ` +
+      `This worker could not make sure that the namespace ${namespace} has the search attributes ${missing.join(', ')}. ` +
         `Let an administrator run, for each: temporal operator search-attribute create --namespace ${namespace} --name <name> --type Keyword ` +
         `(on Temporal Cloud: tcld namespace search-attributes add --namespace ${namespace} --search-attribute "<name>=Keyword"), then start the worker again.`,
       { cause: error },
@@ -27,11 +27,18 @@ export async function registerSearchAttributes({ operatorService }: ConnectionLi
   }
 }
 
-/** The time-skipping test server adds search attributes, but does not list them. */
-function nothingIfNotImplemented(error: unknown): { customAttributes?: Record<string, unknown> } {
-  if (isGrpcServiceError(error) && error.code === grpcUnimplemented) return {};
-  throw error;
+async function knownAttributes(
+  operatorService: ConnectionLike['operatorService'],
+  namespace: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return (await operatorService.listSearchAttributes({ namespace })).customAttributes ?? {};
+  } catch (error) {
+    // The time-skipping test server adds search attributes, but does not list them.
+    if (isGrpcServiceError(error) && mayNotList.has(error.code)) return {};
+    throw error;
+  }
 }
 
-/** gRPC documentation, "Status codes": UNIMPLEMENTED. */
-const grpcUnimplemented = 12;
+/** gRPC documentation, "Status codes": PERMISSION_DENIED and UNIMPLEMENTED. */
+const mayNotList: ReadonlySet<number> = new Set([7, 12]);

@@ -48,7 +48,7 @@ export const extractPollMs = { first: second / 2, longest: 10 * second, growth: 
 /** Access faults are tried again by themselves this often. */
 export const accessRetryEveryMs = hour;
 
-/** How long `connect` lets a role propagate before it says no, by attempts of its proof. */
+/** `connect` has a person waiting: a transient fault is tried again a little, then reported. */
 export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as const;
 
 /** Longer than a heartbeat timeout, so that a worker that is asked to stop finishes its shards, or hands them over cleanly. */

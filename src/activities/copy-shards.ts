@@ -2,7 +2,7 @@ import { activityInfo } from '@temporalio/activity';
 import type { Copied, CopyProgress, DestinationSettings, ShardRange, StagedTable, TableName } from '../contract';
 import { shardKey, shardName } from '../dump/keys';
 import { inLanes } from '../dump/lanes';
-import { failure, stagingFilesGone } from '../failures';
+import { failure, stagingFailure, stagingFilesGone, withCopyProgress } from '../failures';
 import type { CustomerBuckets } from '../stores/customer-bucket';
 import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
 import { heartbeating } from './heartbeat';
@@ -13,6 +13,8 @@ export interface CopyShardsInput {
   readonly table: TableName;
   readonly staged: StagedTable;
   readonly range: ShardRange;
+  /** Shards of the range that an activity before this one delivered. */
+  readonly doneShards: readonly number[];
 }
 
 export interface CopyShardsDeps {
@@ -31,15 +33,16 @@ const putObjectBytesMax = 5 * 1024 ** 3;
  * this one delivered are skipped; putting one again, where its heartbeat was lost, puts the same bytes.
  */
 export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: CopyShardsDeps) =>
-  async function copyShards({ settings, table, staged, range }: CopyShardsInput): Promise<Copied> {
+  async function copyShards({ settings, table, staged, range, doneShards: before }: CopyShardsInput): Promise<Copied> {
     const { folder } = callingDump();
     const customerBucket = customerBuckets.open(deliveryTo(settings));
-    const doneShards = new Set((activityInfo().heartbeatDetails as CopyProgress | undefined)?.doneShards);
+    const lastBeat = activityInfo().heartbeatDetails as CopyProgress | undefined;
+    const doneShards = new Set([...before, ...(lastBeat?.doneShards ?? [])]);
     let doneBytes = 0;
+    const progress = (): CopyProgress => ({ table, doneShards: [...doneShards], doneBytes });
 
-    return heartbeating(
-      (): CopyProgress => ({ table, doneShards: [...doneShards], doneBytes }),
-      async (signal) => {
+    return heartbeating(progress, async (signal) => {
+      try {
         const shards = await stagedShards();
         doneBytes = shards.reduce((sum, [shard, file]) => sum + (doneShards.has(shard) ? file.sizeBytes : 0), 0);
         const remaining = shards.filter(([shard]) => !doneShards.has(shard));
@@ -49,8 +52,10 @@ export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: C
           doneBytes += file.sizeBytes;
         });
         return { shards: range.count, bytes: doneBytes };
-      },
-    );
+      } catch (error) {
+        throw withCopyProgress(error, progress());
+      }
+    });
 
     /** The range's files by shard number, all of them: a missing one would make the receipt's count a lie. */
     async function stagedShards(): Promise<[number, StagedFile][]> {
@@ -76,8 +81,12 @@ export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: C
           'shorten the rows of the table: BigQuery writes at most 1 GB of table data to a shard.',
         );
       }
-      const open = () => staging.open(staged.stagingBucket, file);
-      const body = { open, sizeBytes: file.sizeBytes, crc32c: file.crc32c };
+      const body = {
+        open: () => staging.open(staged.stagingBucket, file),
+        readFailure: (error: unknown) => stagingFailure(error, staged.stagingBucket, file.name),
+        sizeBytes: file.sizeBytes,
+        crc32c: file.crc32c,
+      };
       await customerBucket.put({ key, contentType: 'application/gzip', body }, signal);
     }
   };

@@ -1,8 +1,8 @@
-import { cancellationSignal } from '@temporalio/activity';
 import type { DestinationSettings, StagedTable, TableName } from '../contract';
 import { schemaKey, stagedSchemaName } from '../dump/keys';
 import type { CustomerBuckets } from '../stores/customer-bucket';
 import type { StagingBuckets } from '../stores/staging-bucket';
+import { smallRequestTimeoutMs } from '../timing';
 import { callingDump, deliveryTo } from './identity';
 
 export interface UploadSchemaInput {
@@ -25,5 +25,5 @@ export const createUploadSchema = ({
     const key = schemaKey(settings, folder, table);
     await customerBuckets
       .open(deliveryTo(settings))
-      .put({ key, contentType: 'application/json', body }, cancellationSignal());
+      .put({ key, contentType: 'application/json', body }, AbortSignal.timeout(smallRequestTimeoutMs));
   };

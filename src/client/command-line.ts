@@ -2,8 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { defaultTables, InvalidInput, parseAccountId, parseBucketName, parseKmsKeyArn } from '../dump/inputs';
-import { defaultVendorRoleArn, kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
+import { readVendorRoleArn } from '../config';
+import { defaultTables, InvalidInput, parseAccountId, parseBucketName, parseKmsKeyArn, parseRoleArn } from '../dump/inputs';
+import { kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
 import { RequestFailed, withDestinations, type DestinationReport, type Destinations } from './destinations';
 import { createProgressView, statusLines } from './status-view';
 
@@ -85,7 +86,7 @@ function createProgram(): Command {
   command(program, 'policies', "print the trust and permission policies of the guide, filled in for this customer")
     .option('--bucket <name>', 'the bucket (default: the one that is connected)')
     .option('--kms-key-arn <arn>', "the key of the bucket's encryption, if it has one")
-    .option('--vendor-role-arn <arn>', 'the role that customers trust', defaultVendorRoleArn)
+    .option('--vendor-role-arn <arn>', 'the role that customers trust (default: VENDOR_ROLE_ARN, as for workers)')
     .action(printPolicies);
 
   return program;
@@ -117,7 +118,7 @@ interface StatusOptions {
 interface PolicyOptions {
   readonly bucket?: string;
   readonly kmsKeyArn?: string;
-  readonly vendorRoleArn: string;
+  readonly vendorRoleArn?: string;
 }
 
 function commaSeparated(text: string): string[] {
@@ -167,7 +168,7 @@ async function printPolicies(account: string, options: PolicyOptions): Promise<v
   const accountId = parseAccountId(account);
   const bucket = parseBucketName(options.bucket ?? (await connectedBucket(account)));
   const documents = {
-    trustPolicy: trustPolicy(accountId, options.vendorRoleArn),
+    trustPolicy: trustPolicy(accountId, parseRoleArn(options.vendorRoleArn ?? readVendorRoleArn())),
     permissionPolicy: permissionPolicy(bucket),
     ...(options.kmsKeyArn === undefined ? {} : { kmsPolicy: kmsPolicy(parseKmsKeyArn(options.kmsKeyArn)) }),
   };

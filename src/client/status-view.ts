@@ -46,9 +46,9 @@ const amountText = ({ copied, total }: Copying): string =>
   `${copied.shards} of ${total.shards} shards, ${bytesText(copied.bytes)} of ${bytesText(total.bytes)}`;
 
 /** Since the copy began, or was begun again. */
-function rateText({ copied, sinceMs }: Copying): string {
-  const seconds = Math.max((Date.now() - sinceMs) / 1000, 1);
-  return `${bytesText(Math.round(copied.bytes / seconds))}/s`;
+function rateText({ copied, since }: Copying): string {
+  const seconds = Math.max((Date.now() - since.atMs) / 1000, 1);
+  return `${bytesText(Math.round((copied.bytes - since.bytes) / seconds))}/s`;
 }
 
 /** Shows each report as it comes, until it is stopped. */

@@ -25,6 +25,8 @@ export interface PutObject {
 /** A body that is read while it is sent. It is opened again if the put must be sent again, for example to another region. */
 export interface StreamedBody {
   readonly open: () => Readable;
+  /** Names a failure to read it, which is not S3's. */
+  readonly readFailure: (error: unknown) => Error;
   readonly sizeBytes: number;
   /** Base64 of the big-endian CRC32C, as Cloud Storage gives it and S3 takes it. S3 refuses a body that differs. */
   readonly crc32c: string;
@@ -126,10 +128,18 @@ export class S3CustomerBuckets implements CustomerBuckets {
       await client.send(new PutObjectCommand(small), { abortSignal: signal });
       return;
     }
-    const body = object.body.open();
-    const streamed = { ...request, Body: body, ContentLength: object.body.sizeBytes, ChecksumCRC32C: object.body.crc32c };
+    const { open, readFailure, sizeBytes, crc32c } = object.body;
+    const body = open();
+    let readError: unknown;
+    const broken = new Promise<never>((_resolve, reject) => {
+      body.once('error', (error) => reject((readError = error)));
+    });
+    const streamed = { ...request, Body: body, ContentLength: sizeBytes, ChecksumCRC32C: crc32c };
     try {
-      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal: signal }), failureOf(body)]);
+      // A body that breaks does not by itself end the request that reads it.
+      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal: signal }), broken]);
+    } catch (error) {
+      throw readError === undefined || signal.aborted ? error : readFailure(readError);
     } finally {
       body.destroy();
     }
@@ -237,9 +247,3 @@ function redirectedRegion(error: unknown): string | undefined {
 /** A request that ran out of time has failed; one that was cancelled has not. */
 const isCancelled = ({ aborted, reason }: AbortSignal): boolean =>
   aborted && !(reason instanceof Error && reason.name === 'TimeoutError');
-
-/** Rejects when the stream fails; an error there does not by itself end the request that reads it. */
-const failureOf = (stream: Readable): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    stream.once('error', reject);
-  });

@@ -65,7 +65,7 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
   };
 }
 
-/** `connect` has a person waiting: it lets a new role propagate for a moment, then answers. */
+/** For `connect`, which has a person waiting for its answer. */
 export const proveAccess = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>
   proxies.assumeCustomerRole.executeWithOptions(
     { ...small, retry: connectRetryPolicy, summary: 'prove access', priority: { fairnessKey: accountId } },

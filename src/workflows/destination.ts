@@ -170,8 +170,13 @@ class Destination {
     const settings = parseDestination(input);
     try {
       const proof = await proveAccess(this.accountId, { settings });
+      // A dump keeps the settings that it began with. Where they have changed, its run is delivered again by the new ones.
+      if (this.currentDump !== undefined && JSON.stringify(settings) !== JSON.stringify(this.settings)) {
+        this.pendingRun ??= this.newestRun;
+      }
       this.settings = settings;
       this.publish();
+      await this.supersedeCurrentDump();
       return { settings, proof };
     } catch (error) {
       throw isCancellation(error) ? error : endingFailure(error);

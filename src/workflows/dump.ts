@@ -8,6 +8,7 @@ import {
 } from '@temporalio/workflow';
 import {
   identityOfDump,
+  type Copied,
   type DestinationSettings,
   type DumpOutcome,
   type ModellingRun,
@@ -19,9 +20,9 @@ import { inLanes } from '../dump/lanes';
 import type { DeliveredTable } from '../dump/receipt';
 import { accessRetryEveryMs } from '../timing';
 import { activitiesFor } from './activity-proxies';
-import { endingFailure, faultOf } from './faults';
+import { copyProgressOf, endingFailure, faultOf } from './faults';
 import { dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
-import { DumpProgress } from './progress';
+import { DumpProgress, sum } from './progress';
 import { Retries } from './retries';
 
 export interface DumpInput {
@@ -33,6 +34,8 @@ export interface DumpInput {
 
 /** Ranges of one table that are copied side by side, so that several copy workers share a big table. */
 const rangesSideBySide = 4;
+
+const noShards: readonly number[] = [];
 
 /**
  * One complete dump. It ends Completed when the receipt is written, and only then. Its id names the account and the
@@ -99,16 +102,21 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
 
   /** The table is never extracted again: other shard boundaries than those already delivered would corrupt the folder. */
   async function copyTable(table: TableName, staged: StagedTable): Promise<void> {
-    const remaining = new Set(shardRanges(staged.shardCount));
-    let copied = { shards: 0, bytes: 0 };
+    const doneByRange = new Map(shardRanges(staged.shardCount).map((range) => [range, noShards]));
+    let copied: Copied = { shards: 0, bytes: 0 };
     await untilMended(table, () => {
       progress.copying(table, staged, copied);
-      return inLanes([...remaining], rangesSideBySide, async (range) => {
+      return inLanes([...doneByRange], rangesSideBySide, async ([range, doneShards]) => {
         const summary = `${table}: shards ${range.first}–${range.first + range.count - 1} of ${staged.shardCount}`;
-        const more = await activities.copyShards(summary, { settings, table, staged, range });
-        remaining.delete(range);
-        copied = { shards: copied.shards + more.shards, bytes: copied.bytes + more.bytes };
-        progress.copied(table, more);
+        try {
+          const more = await activities.copyShards(summary, { settings, table, staged, range, doneShards });
+          doneByRange.delete(range);
+          copied = sum(copied, more);
+          progress.copied(table, more);
+        } catch (error) {
+          doneByRange.set(range, copyProgressOf(error)?.doneShards ?? doneShards);
+          throw error;
+        }
       });
     });
   }
@@ -159,7 +167,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
 
   function superseded(): ApplicationFailure {
     return ApplicationFailure.nonRetryable(
-      `Run ${newerRunId ?? ''} is newer, and this dump waited for somebody to mend it: the newer run is delivered instead`,
+      `This dump waited for somebody to mend it; run ${newerRunId ?? ''} is delivered instead`,
       'Superseded',
     );
   }

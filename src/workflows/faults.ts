@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure, rootCause } from '@temporalio/workflow';
-import { failureRules, isFailureType, type FailureDetails, type Fault } from '../contract';
+import { failureRules, isFailureType, type CopyProgress, type FailureDetails, type Fault } from '../contract';
 
 /** What a person must mend, if `error` is such a failure; `undefined` for every other. */
 export function faultOf(error: unknown): Fault | undefined {
@@ -15,6 +15,14 @@ export function faultOf(error: unknown): Fault | undefined {
     remedy: details?.remedy ?? '',
     retriesHourly: rule.dump === 'retries-hourly',
   };
+}
+
+/** What a copy had achieved when it failed, where its failure says so. */
+export function copyProgressOf(error: unknown): CopyProgress | undefined {
+  const cause = causeOfActivity(error);
+  if (!(cause instanceof ApplicationFailure)) return undefined;
+  const [details] = (cause.details ?? []) as [FailureDetails?];
+  return details?.copyProgress;
 }
 
 /** A workflow that ends with it shows in the UI's list why, instead of `Activity task failed`. */

@@ -65,7 +65,7 @@ export class DumpProgress {
   }
 
   copying(table: TableName, staged: StagedTable, copied: Copied): void {
-    this.set(table, { state: 'copying', copied, total: totalOf(staged), sinceMs: Date.now() });
+    this.set(table, { state: 'copying', copied, total: totalOf(staged), since: { ...copied, atMs: Date.now() } });
   }
 
   copied(table: TableName, more: Copied): void {

@@ -6,9 +6,9 @@ import { dumpWorkflowId, taskQueues, type FolderName } from '../../src/contract'
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
 import type { dump } from '../../src/workflows';
 import { dumpStatusQuery, retrySignal, supersedeSignal } from '../../src/workflows/messages';
+import { eventually } from '../eventually';
 import {
   customer,
-  eventually,
   gate,
   needsAttention,
   newAccount,

@@ -116,14 +116,3 @@ export class WorkflowTestEnvironment {
 
 /** Failures that a test stages are warnings to the SDK; its reader wants to see only what is wrong with the test. */
 const logger = new DefaultLogger('ERROR');
-
-/** Waits until `condition` holds of what the server knows; time does not skip meanwhile. */
-export async function eventually<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const giveUpAtMs = Date.now() + 20_000;
-  for (;;) {
-    const value = await read();
-    if (holds(value)) return value;
-    if (Date.now() > giveUpAtMs) throw new Error(`It did not come to hold of ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

@@ -1,0 +1,330 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import { destinationWorkflowId, taskQueues, type AccountId, type DestinationStatus } from '../../src/contract';
+import { parseDestination } from '../../src/dump/inputs';
+import type { destination } from '../../src/workflows';
+import {
+  connectUpdate,
+  destinationStatusQuery,
+  dumpNowSignal,
+  modellingRunSucceededSignal,
+} from '../../src/workflows/messages';
+import { eventually } from '../eventually';
+import {
+  customer,
+  gate,
+  needsAttention,
+  newAccount,
+  run,
+  scripted,
+  staged,
+  WorkflowTestEnvironment,
+} from './environment';
+
+let environment: WorkflowTestEnvironment;
+beforeAll(async () => {
+  environment = await WorkflowTestEnvironment.start();
+});
+afterAll(() => environment.stop());
+
+const handleOf = (account: AccountId): WorkflowHandle<typeof destination> =>
+  environment.client.workflow.getHandle<typeof destination>(destinationWorkflowId(account));
+
+const statusOf = (account: AccountId): Promise<DestinationStatus> => handleOf(account).query(destinationStatusQuery);
+
+/** The server's time goes on by itself only while a result is awaited: a run is announced as of that time. */
+async function announce(account: AccountId, runId: string, finishedAt?: Date): Promise<void> {
+  const now = new Date(await environment.server.currentTimeMs());
+  await environment.client.workflow.signalWithStart<typeof destination, [unknown]>('destination', {
+    taskQueue: taskQueues.control,
+    workflowId: destinationWorkflowId(account),
+    args: [],
+    signal: modellingRunSucceededSignal,
+    signalArgs: [run(runId, (finishedAt ?? now).toISOString())],
+  });
+}
+
+/** Waits for `count` dumps to have ended, and lets time pass for those that wait for a minute of their own. */
+async function ended(account: AccountId, count: number): Promise<DestinationStatus['recentDumps']> {
+  const enough = ({ recentDumps }: DestinationStatus): boolean => recentDumps.length >= count;
+  const status = await eventually(async () => {
+    const now = await statusOf(account);
+    if (!enough(now) && now.currentDump === undefined) await environment.server.sleep('10 seconds');
+    return now;
+  }, enough);
+  return status.recentDumps;
+}
+
+const dumpRunIds = (dumps: DestinationStatus['recentDumps']): string[] => dumps.map(({ runId }) => runId);
+
+test('connect proves access and keeps the settings', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted();
+  await environment.withWorker(activities, async () => {
+    const { settings, proof } = await environment.destinations.connect(account, { ...customer, path: 'exports/dreamdata' });
+    expect(proof.awsAccountId).toBe('111122223333');
+    expect(settings).toEqual({
+      roleArn: customer.roleArn,
+      bucket: customer.bucket,
+      bucketOwner: '111122223333',
+      path: 'exports/dreamdata',
+      tables: ['companies', 'events'],
+    });
+    expect((await statusOf(account)).settings).toEqual(settings);
+  });
+  expect(calls).toEqual(['assumeCustomerRole']);
+});
+
+test('a destination whose role cannot be assumed is not connected, and the refusal says what to mend', async () => {
+  const account = newAccount();
+  const { activities } = scripted({
+    assumeCustomerRole: async () => {
+      throw needsAttention('RoleNotAssumable');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await expect(environment.destinations.connect(account, customer)).rejects.toMatchObject({
+      cause: { type: 'RoleNotAssumable', message: 'RoleNotAssumable: mend it' },
+    });
+    expect((await statusOf(account)).settings).toBeUndefined();
+  });
+});
+
+test('a refused change of settings leaves the former ones in force', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    // Sent past the client's own check, as another program might.
+    const bad = { ...customer, bucket: 'arn:aws:s3:::acme' };
+    await expect(handleOf(account).executeUpdate(connectUpdate, { args: [bad] })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('is an ARN') as string },
+    });
+    expect((await statusOf(account)).settings?.bucket).toBe(customer.bucket);
+  });
+});
+
+test('malformed settings are refused before a destination is started', async () => {
+  const account = newAccount();
+  await expect(environment.destinations.connect(account, { ...customer, tables: [] })).rejects.toThrow('empty');
+  await expect(handleOf(account).describe()).rejects.toThrow(/not found/i);
+});
+
+test('a run of a customer who was never connected is noted and dumps nothing', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted();
+  await environment.withWorker(activities, async () => {
+    await announce(account, 'run-1');
+    const status = await statusOf(account);
+    expect(status.newestRun?.runId).toBe('run-1');
+    expect(status.pendingRun).toBeUndefined();
+    await environment.server.sleep('1 day');
+  });
+  expect(calls).toEqual([]);
+});
+
+test('the same run announced twice makes one dump', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    const finishedAt = new Date(await environment.server.currentTimeMs());
+    await announce(account, 'run-1', finishedAt);
+    await announce(account, 'run-1', finishedAt);
+    await ended(account, 1);
+    await announce(account, 'run-1', finishedAt);
+    await environment.server.sleep('1 hour');
+    expect(dumpRunIds((await statusOf(account)).recentDumps)).toEqual(['run-1']);
+  });
+  expect(calls.filter((call) => call === 'commitReceipt')).toHaveLength(1);
+});
+
+test('three runs during a dump make one more dump, of the newest', async () => {
+  const account = newAccount();
+  const extracted = gate();
+  const { activities } = scripted({ extractTable: () => extracted.opened.then(() => staged(1)) });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await eventually(() => statusOf(account), ({ currentDump }) => currentDump !== undefined);
+    for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
+    await eventually(() => statusOf(account), ({ pendingRun }) => pendingRun?.runId === 'run-4');
+    extracted.open();
+    const dumps = await ended(account, 2);
+    expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
+    await environment.server.sleep('1 hour');
+    expect((await statusOf(account)).recentDumps).toHaveLength(2);
+  });
+});
+
+test('a run that finished before the newest one is not delivered', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    const now = await environment.server.currentTimeMs();
+    await announce(account, 'run-2', new Date(now));
+    await announce(account, 'run-1', new Date(now - 60_000));
+    await ended(account, 1);
+    await environment.server.sleep('1 hour');
+    expect(dumpRunIds((await statusOf(account)).recentDumps)).toEqual(['run-2']);
+  });
+});
+
+test('two runs within one minute are delivered into two folders', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await ended(account, 1);
+    await announce(account, 'run-2');
+    const dumps = await ended(account, 2);
+    const [first, second] = dumps.map(({ folder }) => Date.parse(`${folder}:00Z`));
+    expect(second).toBeGreaterThan(first ?? NaN);
+    expect(dumps.every(({ outcome }) => outcome === 'delivered')).toBe(true);
+  });
+});
+
+test('a paused destination delivers nothing until it is resumed, and then the newest run', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await environment.destinations.pause(account);
+    await announce(account, 'run-1');
+    await announce(account, 'run-2');
+    await environment.server.sleep('1 day');
+    expect(calls).toEqual(['assumeCustomerRole']);
+    await environment.destinations.resume(account);
+    expect(dumpRunIds(await ended(account, 1))).toEqual(['run-2']);
+  });
+});
+
+test('a newer run takes the place of a dump that waits for a person', async () => {
+  const account = newAccount();
+  let broken = true;
+  const { activities } = scripted({
+    extractTable: async () => {
+      if (broken) throw needsAttention('TableMissing');
+      return staged(1);
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await eventually(() => environment.destinations.status(account), ({ dump }) => dump?.state === 'NeedsAttention');
+    broken = false;
+    await announce(account, 'run-2');
+    const dumps = await ended(account, 2);
+    expect(dumps).toMatchObject([
+      { runId: 'run-1', outcome: 'superseded', reason: expect.stringContaining('run-2') as string },
+      { runId: 'run-2', outcome: 'delivered' },
+    ]);
+  });
+});
+
+test('a dump that an operator cancels ends alone: the destination goes on', async () => {
+  const account = newAccount();
+  const { activities } = scripted({
+    assumeCustomerRole: async () => ({ assumedRoleArn: 'arn', awsAccountId: '111122223333', expiresAt: '' }),
+    extractTable: async () => {
+      throw needsAttention('TableMissing');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    const { destination: status } = await eventually(
+      () => environment.destinations.status(account),
+      ({ dump }) => dump?.state === 'NeedsAttention',
+    );
+    await environment.client.workflow.getHandle(status.currentDump?.workflowId ?? '').cancel();
+    expect(await ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'cancelled' }]);
+    expect((await handleOf(account).describe()).status.name).toBe('RUNNING');
+  });
+});
+
+test('disconnect cancels the dump at work and forgets the settings', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted({
+    extractTable: async () => {
+      throw needsAttention('TableMissing');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await eventually(() => environment.destinations.status(account), ({ dump }) => dump?.state === 'NeedsAttention');
+    await environment.destinations.disconnect(account);
+    const status = await statusOf(account);
+    expect(status.settings).toBeUndefined();
+    expect(status.recentDumps).toMatchObject([{ outcome: 'cancelled' }]);
+    await announce(account, 'run-2');
+    expect((await statusOf(account)).pendingRun).toBeUndefined();
+  });
+  expect(calls.at(-1)).toBe('clearStaging');
+});
+
+test('dumpNow delivers the newest run again, into a folder of its own', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await handleOf(account).signal(dumpNowSignal);
+    expect((await statusOf(account)).notes).toEqual(['dumpNow: there is no run to deliver yet']);
+    await announce(account, 'run-1');
+    await ended(account, 1);
+    await handleOf(account).signal(dumpNowSignal);
+    const dumps = await ended(account, 2);
+    expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-1']);
+    expect(new Set(dumps.map(({ folder }) => folder)).size).toBe(2);
+  });
+});
+
+test('a signal with missing or wrong fields is answered in the status and harms nothing', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    const bad: unknown[] = [
+      undefined,
+      { runId: 'run-1', finishedAt: new Date().toISOString() },
+      { finishedAt: new Date().toISOString(), dataset: 'vendor-prod.data_platform' },
+      { runId: 'run-1', finishedAt: 'yesterday', dataset: 'vendor-prod.data_platform' },
+      run('run-1', new Date(Date.now() + 400 * 24 * 3600 * 1000)),
+    ];
+    for (const signal of bad) await handleOf(account).signal(modellingRunSucceededSignal, signal);
+    const status = await statusOf(account);
+    expect(status.notes).toHaveLength(5);
+    expect(status.notes.join('\n')).toMatch(/object[^]*dataset is missing[^]*run id is missing[^]*RFC 3339[^]*future/);
+    expect(status.newestRun).toBeUndefined();
+  });
+  expect(calls).toEqual(['assumeCustomerRole']);
+});
+
+test('a destination continues as new between dumps and delivers the run that waited', async () => {
+  const account = newAccount();
+  const extracted = gate();
+  const { activities } = scripted({ extractTable: () => extracted.opened.then(() => staged(1)) });
+  await environment.withWorker(activities, async () => {
+    const handle = await environment.client.workflow.start<typeof destination>('destination', {
+      taskQueue: taskQueues.control,
+      workflowId: destinationWorkflowId(account),
+      args: [{ historyEventsMax: 25 }],
+    });
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await eventually(() => statusOf(account), ({ currentDump }) => currentDump !== undefined);
+    for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
+    await eventually(() => statusOf(account), ({ pendingRun }) => pendingRun?.runId === 'run-4');
+    extracted.open();
+    // No query meanwhile: the test server stops skipping time when one meets an execution that continues as new.
+    const first = environment.client.workflow.getHandle(destinationWorkflowId(account), handle.firstExecutionRunId);
+    await eventually(() => first.describe(), ({ status }) => status.name === 'CONTINUED_AS_NEW');
+    const dumps = await ended(account, 2);
+    expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
+    expect((await statusOf(account)).settings).toEqual(parseDestination(customer));
+    await announce(account, 'run-1', new Date(0));
+    expect((await statusOf(account)).newestRun?.runId).toBe('run-4');
+  });
+});
