@@ -8,7 +8,13 @@ import {
   PutUserPolicyCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, S3Client, type _Object } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  type _Object,
+} from '@aws-sdk/client-s3';
 import type { AccountId, BucketName } from '../src/contract';
 import { defaultVendorRoleArn, permissionPolicy, trustPolicy, type PolicyDocument } from '../src/dump/policies';
 import { answers, start, untilReady, type Running } from './processes';
@@ -150,11 +156,12 @@ export class CustomerAccount {
   /** What is in the bucket, by key. */
   async objects(): Promise<(_Object & { Key: string })[]> {
     const found: (_Object & { Key: string })[] = [];
-    for (let token: string | undefined, more = true; more; ) {
+    for (let token: string | undefined, more = true; more;) {
       const page = await this.s3.send(
         new ListObjectsV2Command({ Bucket: this.options.bucket, ContinuationToken: token }),
       );
-      for (const object of page.Contents ?? []) if (object.Key !== undefined) found.push({ ...object, Key: object.Key });
+      for (const object of page.Contents ?? [])
+        if (object.Key !== undefined) found.push({ ...object, Key: object.Key });
       token = page.NextContinuationToken;
       more = page.IsTruncated === true;
     }

@@ -26,7 +26,19 @@ const nouns = words('Analytics', 'Robotics', 'Logistics', 'Foods', 'Software', '
 const endings = words('Inc.', 'GmbH', 'ApS', 'Ltd', 'AB', '& Sons', 'S.A.', '株式会社');
 const industries = words('SaaS', 'Manufacturing', 'Retail & E-commerce', 'Finance', 'Healthcare', 'Education');
 const countries = words('DK', 'DE', 'SE', 'US', 'GB', 'FR', 'JP', 'BR');
-const firstNames = words('Anna', 'Bjørn', 'Chloé', 'David', 'Emíl', 'Fatima', 'Grace', 'Hiro', 'Ines', 'Jürgen', "O'Neil");
+const firstNames = words(
+  'Anna',
+  'Bjørn',
+  'Chloé',
+  'David',
+  'Emíl',
+  'Fatima',
+  'Grace',
+  'Hiro',
+  'Ines',
+  'Jürgen',
+  "O'Neil",
+);
 const lastNames = words('Jensen', 'Müller', 'Smith', 'Lindqvist', 'Tanaka', 'Silva', 'Dubois', 'Olsen', "D'Arcy");
 const titles = words('CMO', 'Head of Growth', 'Marketing Manager', 'VP Sales', 'CEO', 'Data Engineer', 'RevOps Lead');
 const eventNames = words('page_view', 'form_submit', 'demo_request', 'webinar_signup', 'email_open', 'ad_click');

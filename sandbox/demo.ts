@@ -97,10 +97,7 @@ async function deliver(sandbox: Sandbox, options: DemoOptions): Promise<void> {
   say(`A customer, ${accountId}, follows the guide: a role, its trust and permission policies, a bucket.`);
   const customer = await sandbox.addCustomer(accountId, bucket);
   say('A worker starts, and the tables are made:');
-  const [tables] = await Promise.all([
-    seedWarehouse(seedOptions(sandbox, options), say),
-    sandbox.startWorker(),
-  ]);
+  const [tables] = await Promise.all([seedWarehouse(seedOptions(sandbox, options), say), sandbox.startWorker()]);
 
   Object.assign(process.env, sandbox.temporal.environment);
   await withDestinations((destinations) => deliverRun(sandbox, customer, tables, destinations, options));
@@ -126,7 +123,8 @@ async function deliverRun(
   say(`The pipeline says that ${run.runId} has succeeded.`);
   say();
   const view = createProgressView(process.stdout);
-  const endedIn = ({ destination }: DestinationReport) => destination.recentDumps.find(({ runId }) => runId === run.runId);
+  const endedIn = ({ destination }: DestinationReport) =>
+    destination.recentDumps.find(({ runId }) => runId === run.runId);
   const show = (report: DestinationReport): void => view.show(report);
   const report = await watchUntil(destinations, accountId, show, (status) => endedIn(status) !== undefined);
   view.stop();
@@ -138,7 +136,10 @@ async function deliverRun(
   if (!options.once) showWhatNext(sandbox, tables);
 }
 
-const seedOptions = ({ bigquery, storage }: Sandbox, { seed, scale, dataFolder, emptyTable }: DemoOptions): SeedOptions => ({
+const seedOptions = (
+  { bigquery, storage }: Sandbox,
+  { seed, scale, dataFolder, emptyTable }: DemoOptions,
+): SeedOptions => ({
   ...{ bigquery, storage, dataset, location, loadBucket },
   ...{ seed, scale, dataFolder, emptyTable },
 });
@@ -156,7 +157,8 @@ function tree(objects: readonly { key: string; size: number }[]): string[] {
   const byFolder = Map.groupBy(objects, ({ key }) => key.slice(0, key.lastIndexOf('/') + 1));
   return [...byFolder].flatMap(([folder, inFolder]) => {
     const lines = inFolder.map(({ key, size }) => `  ${key.slice(folder.length)}  ${bytesText(size)}`);
-    const shown = lines.length <= 6 ? lines : [...lines.slice(0, 2), `  … ${lines.length - 3} more`, ...lines.slice(-1)];
+    const shown =
+      lines.length <= 6 ? lines : [...lines.slice(0, 2), `  … ${lines.length - 3} more`, ...lines.slice(-1)];
     return folder === '' ? shown.map((line) => line.slice(2)) : [folder, ...shown];
   });
 }

@@ -6,7 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SandboxError } from './toolchain';
 
 /** The folder of package.json, also when this file runs from `lib`. */
-export const projectFolder = path.join(__dirname, ...(__dirname.includes(`${path.sep}lib${path.sep}`) ? ['..', '..'] : ['..']));
+export const projectFolder = path.join(
+  __dirname,
+  ...(__dirname.includes(`${path.sep}lib${path.sep}`) ? ['..', '..'] : ['..']),
+);
 
 /** Compiled code: child processes run that, also when the parent runs from source. */
 export const compiled = (...parts: string[]): string => path.join(projectFolder, 'lib', ...parts);
@@ -74,7 +77,9 @@ export async function untilReady(running: Running, isReady: () => Promise<boolea
   while (!(await isReady().catch(() => false))) {
     if (state.exited) throw new SandboxError(`${running.name} ended at once. It printed:\n${running.output()}`);
     if (Date.now() > giveUp) {
-      throw new SandboxError(`${running.name} did not get ready within ${timeoutMs / 1000} s. It printed:\n${running.output()}`);
+      throw new SandboxError(
+        `${running.name} did not get ready within ${timeoutMs / 1000} s. It printed:\n${running.output()}`,
+      );
     }
     await delay(50);
   }

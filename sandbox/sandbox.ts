@@ -169,7 +169,12 @@ async function startBigQuery(ports: Ports, databaseFile: string, options: Sandbo
     options.shardRows === undefined ? [] : ['--shard-rows', String(options.shardRows)],
     options.jobDelayMs === undefined ? [] : ['--delay-ms', String(options.jobDelayMs)],
   ].flat();
-  const running = start('The BigQuery stand-in', process.execPath, [compiled('sandbox', 'bigquery', 'main.js'), ...args], {});
+  const running = start(
+    'The BigQuery stand-in',
+    process.execPath,
+    [compiled('sandbox', 'bigquery', 'main.js'), ...args],
+    {},
+  );
   await untilReady(running, answers(`http://127.0.0.1:${ports.bigquery}/projects/none/datasets/none`));
   return running;
 }

@@ -24,7 +24,11 @@ export async function startTemporalServer(
 ): Promise<TemporalServer> {
   const given = givenTemporalAddress();
   if (given !== undefined) {
-    return { uiUrl: process.env['TEMPORAL_UI_URL'] ?? `the UI of ${given}`, environment: givenEnvironment(), stop: async () => {} };
+    return {
+      uiUrl: process.env['TEMPORAL_UI_URL'] ?? `the UI of ${given}`,
+      environment: givenEnvironment(),
+      stop: async () => {},
+    };
   }
   const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
     TestWorkflowEnvironment.createLocal({

@@ -13,7 +13,8 @@ export class SandboxError extends Error {
 }
 
 export const cacheFolder = path.join(
-  process.env['S3_DESTINATION_CACHE'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 's3-destination'),
+  process.env['S3_DESTINATION_CACHE'] ??
+    path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 's3-destination'),
 );
 
 interface Tool {
@@ -38,15 +39,18 @@ interface Requirement {
 }
 
 const go: Requirement = { program: 'go', args: ['version'], what: 'Go (https://go.dev/doc/install)' };
-const maven: Requirement = { program: 'mvn', args: ['--version'], what: 'Java with Maven (https://maven.apache.org/install.html)' };
+const maven: Requirement = {
+  program: 'mvn',
+  args: ['--version'],
+  what: 'Java with Maven (https://maven.apache.org/install.html)',
+};
 const python: Requirement = {
   program: 'python3',
   args: ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 11))'],
   what: 'Python 3.11 or later with venv (https://www.python.org/downloads/)',
 };
 
-const goInstall = (module: string) => (folder: string) =>
-  run('go', ['install', module], { GOBIN: folder });
+const goInstall = (module: string) => (folder: string) => run('go', ['install', module], { GOBIN: folder });
 
 /** The Temporal server with its UI. Later versions of the CLI refuse `go install`. */
 export const temporalCli: Tool = {
@@ -72,7 +76,14 @@ export const temporalTestServer: Tool = {
   async install(folder) {
     const pom = path.join(folder, 'pom.xml');
     writeFileSync(pom, testServerPom(this.version));
-    await run('mvn', ['--batch-mode', '--quiet', '--file', pom, 'dependency:copy-dependencies', '-DoutputDirectory=lib']);
+    await run('mvn', [
+      '--batch-mode',
+      '--quiet',
+      '--file',
+      pom,
+      'dependency:copy-dependencies',
+      '-DoutputDirectory=lib',
+    ]);
     const script = `#!/bin/sh\nexec java -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"\n`;
     writeFileSync(path.join(folder, this.executable), script, { mode: 0o755 });
   },
@@ -129,7 +140,9 @@ export function findTool(tool: Tool): string | undefined {
   const given = process.env[tool.givenBy];
   if (given !== undefined && given !== '') {
     if (isExecutable(given)) return given;
-    throw new SandboxError(`${tool.givenBy} names '${given}', which is not an executable file: correct it or unset it.`);
+    throw new SandboxError(
+      `${tool.givenBy} names '${given}', which is not an executable file: correct it or unset it.`,
+    );
   }
   const folders = tool.takesPath ? (process.env['PATH'] ?? '').split(path.delimiter) : [];
   const onPath = folders.map((folder) => path.join(folder, tool.name)).find(isExecutable);
@@ -173,7 +186,9 @@ async function installTool(tool: Tool, say: (line: string) => void): Promise<str
 function requirePresent({ name, needs, givenBy }: Tool): void {
   const { status } = spawnSync(needs.program, needs.args, { stdio: 'ignore' });
   if (status === 0) return;
-  throw new SandboxError(`${name} is not on this machine, and installing it needs ${needs.what}: install that, or set ${givenBy} to a ${name} that you have.`);
+  throw new SandboxError(
+    `${name} is not on this machine, and installing it needs ${needs.what}: install that, or set ${givenBy} to a ${name} that you have.`,
+  );
 }
 
 function isExecutable(file: string): boolean {
@@ -190,11 +205,16 @@ function run(program: string, args: readonly string[], environment: Record<strin
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => output.push(data.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (data: Buffer) => output.push(data.toString()));
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) return resolve();
-      reject(new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output.join('').split('\n').slice(-20).join('\n')}`));
+      reject(
+        new Error(
+          `${program} ${args.join(' ')} ended with ${code}:\n${output.join('').split('\n').slice(-20).join('\n')}`,
+        ),
+      );
     });
   });
 }

@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     console.log(`The role now wants another external id than ${accountId}: it cannot be assumed.`);
   } else if (change === 'mend') {
     await customer.setTrust(trustPolicy(accountId));
-    console.log('The trust policy is the guide\'s again.');
+    console.log("The trust policy is the guide's again.");
   } else {
     console.error('Say break or mend.');
     process.exitCode = 2;

@@ -90,7 +90,9 @@ async function filesIn(folder: string): Promise<Source[]> {
       : [{ name: table, query: `SELECT * FROM ${reader}(${literal(path.join(folder, name))})` }];
   });
   if (sources.length === 0) {
-    throw new SandboxError(`'${folder}' has no .parquet, .csv, .ndjson or .jsonl file: each file becomes a table of its name.`);
+    throw new SandboxError(
+      `'${folder}' has no .parquet, .csv, .ndjson or .jsonl file: each file becomes a table of its name.`,
+    );
   }
   return sources;
 }
@@ -118,7 +120,9 @@ async function loadTable(
     schema: { fields: columns as TableField[] },
     labels: shardRows?.[name] === undefined ? {} : { [shardRowsLabel]: String(shardRows[name]) },
   });
-  const [staged] = await storage.bucket(loadBucket).upload(file, { destination: `${dataset}/${name}`, resumable: false });
+  const [staged] = await storage
+    .bucket(loadBucket)
+    .upload(file, { destination: `${dataset}/${name}`, resumable: false });
   const [load] = await table.createLoadJob(staged, { sourceFormat: 'PARQUET', writeDisposition: 'WRITE_TRUNCATE' });
   const { outputRows } = await finishedLoad(bigquery, load.id ?? '', load.location ?? '');
   await staged.delete();
@@ -128,7 +132,7 @@ async function loadTable(
 
 async function finishedLoad(bigquery: BigQuery, jobId: string, location: string): Promise<{ outputRows: string }> {
   const job = bigquery.job(jobId, { location });
-  const [metadata] = (await job.promise()) as unknown as [{ statistics: { load: { outputRows: string } } }];
+  const [metadata] = (await job.promise()) as [{ statistics: { load: { outputRows: string } } }];
   return metadata.statistics.load;
 }
 
@@ -143,7 +147,9 @@ function columnOf(table: string, name: string, type: DuckDBType): Column {
   const legalName = name.replace(/^(\d)/, '_$1').replace(/\W/g, '_');
   if (type instanceof DuckDBListType) {
     if (type.valueType instanceof DuckDBListType) {
-      throw new SandboxError(`Column ${name} of ${table} is a list of lists, which BigQuery does not have: put a record between them.`);
+      throw new SandboxError(
+        `Column ${name} of ${table} is a list of lists, which BigQuery does not have: put a record between them.`,
+      );
     }
     return { ...columnOf(table, name, type.valueType), mode: 'REPEATED' };
   }
@@ -170,5 +176,7 @@ function scalarType(table: string, name: string, type: DuckDBType): string {
   if (/^TIMESTAMP/.test(text)) return 'DATETIME';
   if (/^(BOOLEAN|DATE|TIME|JSON)$/.test(text)) return text;
   if (text === 'BLOB') return 'BYTES';
-  throw new SandboxError(`Column ${name} of ${table} is of type ${text}, which has no counterpart in BigQuery: cast it first.`);
+  throw new SandboxError(
+    `Column ${name} of ${table} is of type ${text}, which has no counterpart in BigQuery: cast it first.`,
+  );
 }

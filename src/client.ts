@@ -24,7 +24,7 @@ export const modellingRunSucceeded = (account: string, run: ModellingRunInput): 
   withDestinations((destinations) => destinations.modellingRunSucceeded(account, run));
 
 if (require.main === module) {
-  void runCommandLine(process.argv).then((exitCode) => {
-    process.exitCode = exitCode;
-  });
+  void (async () => {
+    process.exitCode = await runCommandLine(process.argv);
+  })();
 }

@@ -115,7 +115,10 @@ export function putFailure(
     );
   }
   if (permanentPutErrors.has(said.name)) {
-    return refused('PutRefused', `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`);
+    return refused(
+      'PutRefused',
+      `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`,
+    );
   }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
 }
@@ -140,7 +143,10 @@ export function warehouseFailure(error: unknown, dataset: string, table?: TableN
 
   switch (said.reason) {
     case 'notFound':
-      return refused('TableMissing', 'let the modelling run write the table, or take it off the list of tables with connect.');
+      return refused(
+        'TableMissing',
+        'let the modelling run write the table, or take it off the list of tables with connect.',
+      );
     case 'accessDenied':
     case 'billingNotEnabled':
       return refused(
@@ -225,7 +231,8 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
  * Only an explicit refusal counts: a network fault is not a wrong policy. An expired or invalid token is a refusal of this
  * session, not of the role, and the next attempt has a new one.
  */
-const isRefusal = ({ name }: Answer): boolean => name === 'AccessDenied' || name === 'AccessDeniedException' || name === 'Forbidden';
+const isRefusal = ({ name }: Answer): boolean =>
+  name === 'AccessDenied' || name === 'AccessDeniedException' || name === 'Forbidden';
 
 /** Access key ids do turn up in AWS's messages; nothing of the kind may reach history, logs or the UI. */
 export const withoutSecrets = (message: string): string =>

@@ -192,7 +192,9 @@ export function streamedRows({ schema }: Table, file: string): string {
   const nestedBytes = schema.fields.some((column) => column.fields?.some(({ type }) => type === 'BYTES'));
   if (nestedBytes) throw new ApiError(501, 'notImplemented', 'The BigQuery sandbox streams no BYTES within records');
   const readAs = schema.fields.map((column) => (column.type === 'BYTES' ? { ...column, type: 'STRING' } : column));
-  const types = readAs.map((column) => `${literal(column.name)}: ${literal(columnList([column]).slice(identifier(column.name).length + 1))}`);
+  const types = readAs.map(
+    (column) => `${literal(column.name)}: ${literal(columnList([column]).slice(identifier(column.name).length + 1))}`,
+  );
   const selected = schema.fields.map(({ name, type }) =>
     type === 'BYTES' ? `from_base64(${identifier(name)}) AS ${identifier(name)}` : identifier(name),
   );

@@ -69,7 +69,8 @@ export class Jobs {
   /** Jobs that were under way when the server stopped are gone; BigQuery would call that a backend error. */
   async recover(): Promise<void> {
     for (const job of await this.catalog.loadAll<Job>('job')) {
-      if (job.status.state !== 'DONE') await this.end(job, new ApiError(503, 'backendError', 'The sandbox was restarted'));
+      if (job.status.state !== 'DONE')
+        await this.end(job, new ApiError(503, 'backendError', 'The sandbox was restarted'));
     }
   }
 
@@ -145,7 +146,9 @@ export class Jobs {
   private async extract(job: Job, configuration: ExtractConfiguration): Promise<object> {
     const { sourceTable, destinationUris, destinationFormat, compression } = configuration;
     if (destinationFormat !== 'NEWLINE_DELIMITED_JSON' || compression !== 'GZIP') {
-      throw notImplemented(`extracts of format ${destinationFormat ?? 'CSV'} with compression ${compression ?? 'NONE'}`);
+      throw notImplemented(
+        `extracts of format ${destinationFormat ?? 'CSV'} with compression ${compression ?? 'NONE'}`,
+      );
     }
     const { table, sql } = await this.catalog.rowsAsJson(sourceTable);
     const destinationUriFileCounts: string[] = [];
@@ -213,14 +216,18 @@ export class Jobs {
 
   private async download(uri: string, file: string): Promise<void> {
     const { bucket, name } = parseUri(uri);
-    const response = await fetch(`${this.options.storageUrl}/storage/v1/b/${bucket}/o/${encodeURIComponent(name)}?alt=media`);
+    const response = await fetch(
+      `${this.options.storageUrl}/storage/v1/b/${bucket}/o/${encodeURIComponent(name)}?alt=media`,
+    );
     if (!response.ok || response.body === null) throw storageError(response.status, uri);
     await pipeline(Readable.fromWeb(response.body as never), createWriteStream(file));
   }
 }
 
 const storageError = (status: number, uri: string): ApiError =>
-  status === 404 ? notFound(`URI ${uri}`) : new ApiError(503, 'backendError', `Cloud Storage answered ${status}: ${uri}`);
+  status === 404
+    ? notFound(`URI ${uri}`)
+    : new ApiError(503, 'backendError', `Cloud Storage answered ${status}: ${uri}`);
 
 function parseUri(uri: string): { bucket: string; name: string } {
   const [, bucket, name] = /^gs:\/\/([^/]+)\/(.+)$/.exec(uri) ?? [];
@@ -252,7 +259,7 @@ function rowsInChunks(result: DuckDBResult) {
     return buffered.length === 0;
   };
   async function* take(rowCount: number): AsyncGenerator<string> {
-    for (let left = rowCount; left > 0 && !(await isAtEnd()); ) {
+    for (let left = rowCount; left > 0 && !(await isAtEnd());) {
       const rows = buffered.slice(0, left);
       buffered = buffered.slice(left);
       left -= rows.length;

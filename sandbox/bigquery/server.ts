@@ -80,7 +80,9 @@ function createRoutes(catalog: Catalog, jobs: Jobs): Route[] {
       await insertStreamed(catalog, await catalog.table(tableReference(reference)), rows);
       return { kind: 'bigquery#tableDataInsertAllResponse' };
     }),
-    route('POST', `${project}/jobs`, ({ path: { projectId }, body }) => jobs.insert(text(projectId), body as JobRequest)),
+    route('POST', `${project}/jobs`, ({ path: { projectId }, body }) =>
+      jobs.insert(text(projectId), body as JobRequest),
+    ),
     route('GET', `${project}/jobs/:jobId`, ({ path: { projectId, jobId }, query }) =>
       jobs.get(text(projectId), text(jobId), query.get('location') ?? 'US'),
     ),
@@ -122,7 +124,11 @@ async function insertStreamed(catalog: Catalog, table: Table, rows: readonly { j
   }
 }
 
-async function answer(routes: readonly Route[], request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+async function answer(
+  routes: readonly Route[],
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
   const send = (status: number, body?: object): void => {
     response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' });
     response.end(body === undefined ? '' : JSON.stringify(body));
@@ -134,7 +140,11 @@ async function answer(routes: readonly Route[], request: http.IncomingMessage, r
       const match = method === request.method ? pattern.exec(url.pathname) : null;
       if (match === null) continue;
       const parts = Object.entries(match.groups ?? {}).map(([name, part]) => [name, decodeURIComponent(part)]);
-      const result = await handle({ path: Object.fromEntries(parts) as Record<string, string>, body, query: url.searchParams });
+      const result = await handle({
+        path: Object.fromEntries(parts) as Record<string, string>,
+        body,
+        query: url.searchParams,
+      });
       return send(result === undefined ? 204 : 200, result);
     }
     throw notImplemented(`${request.method ?? ''} ${url.pathname}`);

@@ -68,11 +68,7 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
     async function findOrStart(extraction: Extraction, { fields }: TableDescription): Promise<ExtractJob> {
       const found = await warehouse.getExtract(extraction, input);
       if (found.state !== 'unknown') return found;
-      await staging.writeText(
-        extraction.stagingBucket,
-        stagedSchemaName(extraction.stagingPrefix),
-        schemaFile(fields),
-      );
+      await staging.writeText(extraction.stagingBucket, stagedSchemaName(extraction.stagingPrefix), schemaFile(fields));
       await warehouse.insertExtract(extraction);
       return { state: 'pending' };
     }
@@ -114,7 +110,12 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
         const name = `${stagingPrefix}${shardName(input.table, shard)}`;
         if (!names.has(name)) throw stagingFilesGone(stagingBucket, name);
       }
-      return { stagingBucket, stagingPrefix, shardCount, sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0) };
+      return {
+        stagingBucket,
+        stagingPrefix,
+        shardCount,
+        sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+      };
     }
 
     async function describeExtractable(ref: TableRef): Promise<TableDescription> {

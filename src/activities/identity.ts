@@ -1,5 +1,11 @@
 import { activityInfo } from '@temporalio/activity';
-import { identityOfDump, identityOfWorkflow, type AccountId, type DestinationSettings, type FolderName } from '../contract';
+import {
+  identityOfDump,
+  identityOfWorkflow,
+  type AccountId,
+  type DestinationSettings,
+  type FolderName,
+} from '../contract';
 import type { Delivery } from '../stores/customer-bucket';
 
 /** Whom the calling workflow works for. Taken from its id, so that no argument can name another customer. */

@@ -3,7 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { readVendorRoleArn } from '../config';
-import { defaultTables, InvalidInput, parseAccountId, parseBucketName, parseKmsKeyArn, parseRoleArn } from '../dump/inputs';
+import {
+  defaultTables,
+  InvalidInput,
+  parseAccountId,
+  parseBucketName,
+  parseKmsKeyArn,
+  parseRoleArn,
+} from '../dump/inputs';
 import { kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
 import { RequestFailed, withDestinations, type DestinationReport, type Destinations } from './destinations';
 import { createProgressView, statusLines } from './status-view';
@@ -62,7 +69,9 @@ function createProgram(): Command {
   command(program, 'status', 'show what is delivered, and how far the dump at work is')
     .option('--watch', 'go on showing it until no dump is at work')
     .option('--json', 'as JSON, one object a line')
-    .action((account: string, options: StatusOptions) => withDestinations((destinations) => showStatus(destinations, account, options)));
+    .action((account: string, options: StatusOptions) =>
+      withDestinations((destinations) => showStatus(destinations, account, options)),
+    );
 
   command(program, 'retry', 'try again what waits for a person')
     .option('--table <name>', 'only this table')
@@ -83,7 +92,7 @@ function createProgram(): Command {
     say((destinations, account) => destinations.dumpNow(account), 'Asked for a dump of the newest run.'),
   );
 
-  command(program, 'policies', "print the trust and permission policies of the guide, filled in for this customer")
+  command(program, 'policies', 'print the trust and permission policies of the guide, filled in for this customer')
     .option('--bucket <name>', 'the bucket (default: the one that is connected)')
     .option('--kms-key-arn <arn>', "the key of the bucket's encryption, if it has one")
     .option('--vendor-role-arn <arn>', 'the role that customers trust (default: VENDOR_ROLE_ARN, as for workers)')
@@ -94,7 +103,11 @@ function createProgram(): Command {
 
 /** Every command is about one customer. Subcommands do not inherit the handling of errors. */
 const command = (program: Command, name: string, description: string): Command =>
-  program.command(name).description(description).argument('<account>', "the customer's account id, e.g. acc_7Hq2").exitOverride();
+  program
+    .command(name)
+    .description(description)
+    .argument('<account>', "the customer's account id, e.g. acc_7Hq2")
+    .exitOverride();
 
 interface ConnectOptions {
   readonly roleArn: string;
@@ -127,10 +140,11 @@ function commaSeparated(text: string): string[] {
   return names;
 }
 
-const say = (ask: (destinations: Destinations, account: string) => Promise<void>, done: string) => async (account: string) => {
-  await withDestinations((destinations) => ask(destinations, account));
-  console.log(done);
-};
+const say =
+  (ask: (destinations: Destinations, account: string) => Promise<void>, done: string) => async (account: string) => {
+    await withDestinations((destinations) => ask(destinations, account));
+    console.log(done);
+  };
 
 async function showStatus(destinations: Destinations, account: string, { watch, json }: StatusOptions): Promise<void> {
   const report = await destinations.status(account);
@@ -177,6 +191,7 @@ async function printPolicies(account: string, options: PolicyOptions): Promise<v
 
 async function connectedBucket(account: string): Promise<string> {
   const { destination } = await withDestinations((destinations) => destinations.status(account));
-  if (destination.settings === undefined) throw new RequestFailed(`Account ${account} is not connected: name the bucket with --bucket.`);
+  if (destination.settings === undefined)
+    throw new RequestFailed(`Account ${account} is not connected: name the bucket with --bucket.`);
   return destination.settings.bucket;
 }

@@ -101,7 +101,8 @@ export class Destinations {
   /** Tries again what waits for a person: one table, or all. Returns the id of the dump that was told. */
   async retry(account: string, table?: string): Promise<string> {
     const { currentDump } = await this.destination(account).query(destinationStatusQuery);
-    if (currentDump === undefined) throw new RequestFailed(`Account ${account} has no dump at work: there is nothing to retry.`);
+    if (currentDump === undefined)
+      throw new RequestFailed(`Account ${account} has no dump at work: there is nothing to retry.`);
     await this.client.workflow.getHandle(currentDump.workflowId).signal(retrySignal, table);
     return currentDump.workflowId;
   }
@@ -180,11 +181,13 @@ function asSentence(error: unknown, address: string): unknown {
     return new RequestFailed(`Account ${account} has no destination yet: connect it first.`, { cause: error });
   }
   const grpcError = error instanceof ServiceError ? error.cause : error;
-  if (isGrpcServiceError(grpcError) && grpcError.code === grpcUnavailable) {
-    return new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, { cause: error });
+  if (isGrpcServiceError(grpcError) && grpcUnreachable.has(grpcError.code)) {
+    return new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, {
+      cause: error,
+    });
   }
   return error;
 }
 
 /** gRPC documentation, "Status codes": UNAVAILABLE. */
-const grpcUnavailable = 14;
+const grpcUnreachable: ReadonlySet<number> = new Set([14]);

@@ -13,7 +13,9 @@ export function statusLines({ destination, dump }: DestinationReport): string[] 
     `${destination.accountId} is ${state}${where}`,
     ...(dump === undefined ? ['no dump at work'] : dumpLines(dump)),
     ...(pendingRun === undefined ? [] : [`waiting run: ${pendingRun.runId}`]),
-    ...(last === undefined ? [] : [`last dump: ${last.folder} (run ${last.runId}) ${last.outcome}${'reason' in last ? `: ${last.reason}` : ''}`]),
+    ...(last === undefined
+      ? []
+      : [`last dump: ${last.folder} (run ${last.runId}) ${last.outcome}${'reason' in last ? `: ${last.reason}` : ''}`]),
     ...notes.map((note) => `not followed: ${note}`),
   ];
 }

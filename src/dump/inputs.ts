@@ -70,7 +70,8 @@ export function parseRoleArn(value: unknown): RoleArn {
   return text as RoleArn;
 }
 
-const accountOfRole = (roleArn: RoleArn): AwsAccountId => roleArn.slice('arn:aws:iam::'.length).slice(0, 12) as AwsAccountId;
+const accountOfRole = (roleArn: RoleArn): AwsAccountId =>
+  roleArn.slice('arn:aws:iam::'.length).slice(0, 12) as AwsAccountId;
 
 function parseAwsAccountId(value: unknown): AwsAccountId {
   const text = required('bucket owner', value);
@@ -145,7 +146,10 @@ const tableNameBytesMax = 300;
 /** Table naming rules of the BigQuery documentation, less one name that would collide with the schemas' folder. */
 export function parseTableName(value: unknown): TableName {
   const text = required('table', value);
-  if (!/^[\p{L}\p{M}\p{N}\p{Pc}\p{Pd}\p{Zs}]+$/u.test(text) || new TextEncoder().encode(text).length > tableNameBytesMax) {
+  if (
+    !/^[\p{L}\p{M}\p{N}\p{Pc}\p{Pd}\p{Zs}]+$/u.test(text) ||
+    new TextEncoder().encode(text).length > tableNameBytesMax
+  ) {
     throw new InvalidInput(
       `Table ${quote(text)} is not a BigQuery table name: use up to ${tableNameBytesMax} bytes of letters, digits, '_', '-' and spaces, without the dataset.`,
     );
@@ -168,7 +172,9 @@ function parseRunId(value: unknown): string {
 /** RFC 3339, not before the run could have finished, not in the future: a snapshot of the future cannot be read. */
 function parseFinishedAt(value: unknown, nowMs: number): string {
   const text = required('finishedAt', value);
-  const instantMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : NaN;
+  const instantMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/.test(text)
+    ? Date.parse(text)
+    : NaN;
   if (Number.isNaN(instantMs)) {
     throw new InvalidInput(`finishedAt ${quote(text)} is not an RFC 3339 instant such as 2023-01-02T15:04:05.678Z.`);
   }
@@ -184,7 +190,9 @@ function parseFinishedAt(value: unknown, nowMs: number): string {
 export function parseDataset(value: unknown): DatasetName {
   const text = required('dataset', value);
   if (!/^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]\.\w{1,1024}$/.test(text)) {
-    throw new InvalidInput(`Dataset ${quote(text)} is not of the form project.dataset, for example acme-prod.data_platform.`);
+    throw new InvalidInput(
+      `Dataset ${quote(text)} is not of the form project.dataset, for example acme-prod.data_platform.`,
+    );
   }
   return text as DatasetName;
 }

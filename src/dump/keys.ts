@@ -1,7 +1,8 @@
 import type { AccountId, BucketPath, DestinationSettings, FolderName, ShardRange, TableName } from '../contract';
 
 /** The name of the folder of a dump that starts at `start`: UTC, to the minute. */
-export const folderName = (start: Date): FolderName => start.toISOString().slice(0, 'yyyy-mm-ddThh:mm'.length) as FolderName;
+export const folderName = (start: Date): FolderName =>
+  start.toISOString().slice(0, 'yyyy-mm-ddThh:mm'.length) as FolderName;
 
 /** When the minute of `folder` is over, in epoch milliseconds. */
 export const endOfMinuteMs = (folder: FolderName): number => Date.parse(`${folder}:00Z`) + 60_000;
@@ -10,8 +11,11 @@ const within = (path: BucketPath | undefined, key: string): string => (path === 
 
 export const receiptKey = ({ path }: Pick<DestinationSettings, 'path'>): string => within(path, 'receipt.json');
 
-export const tableFolder = ({ path }: Pick<DestinationSettings, 'path'>, folder: FolderName, table: TableName): string =>
-  within(path, `${folder}/${table}`);
+export const tableFolder = (
+  { path }: Pick<DestinationSettings, 'path'>,
+  folder: FolderName,
+  table: TableName,
+): string => within(path, `${folder}/${table}`);
 
 export const schemaKey = ({ path }: Pick<DestinationSettings, 'path'>, folder: FolderName, table: TableName): string =>
   within(path, `${folder}/schemas/bigquery/${table}.json`);

@@ -1,6 +1,11 @@
 import type { Readable } from 'node:stream';
 import { S3Client, type PutObjectCommandInput, type S3ClientConfig, PutObjectCommand } from '@aws-sdk/client-s3';
-import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient, type AssumeRoleCommandInput } from '@aws-sdk/client-sts';
+import {
+  AssumeRoleCommand,
+  GetCallerIdentityCommand,
+  STSClient,
+  type AssumeRoleCommandInput,
+} from '@aws-sdk/client-sts';
 import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '../contract';
 import { roleSessionName } from '../dump/keys';
 import { sessionPolicy } from '../dump/policies';

@@ -40,7 +40,10 @@ const options = {
 const proxies = proxyActivities<Activities>(small);
 
 type ActivityCalls = {
-  readonly [Name in keyof Activities]: (summary: string, ...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>;
+  readonly [Name in keyof Activities]: (
+    summary: string,
+    ...args: Parameters<Activities[Name]>
+  ) => ReturnType<Activities[Name]>;
 };
 
 /**

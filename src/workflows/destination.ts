@@ -98,7 +98,10 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
     if (entity.hasRunToDeliver && !historyIsLong()) await entity.deliverNewestRun();
   }
   await condition(allHandlersFinished);
-  await continueAsNew<typeof destination>({ state: entity.state, ...(historyEventsMax === Infinity ? {} : { historyEventsMax }) });
+  await continueAsNew<typeof destination>({
+    state: entity.state,
+    ...(historyEventsMax === Infinity ? {} : { historyEventsMax }),
+  });
 }
 
 interface CurrentDump {

@@ -46,7 +46,9 @@ function duckType({ type, mode, fields = [] }: GuideColumn): string {
     JSON: 'JSON',
   };
   const one =
-    type === 'RECORD' ? `STRUCT(${fields.map((field) => `"${field.name}" ${duckType(field)}`).join(', ')})` : scalar[type];
+    type === 'RECORD'
+      ? `STRUCT(${fields.map((field) => `"${field.name}" ${duckType(field)}`).join(', ')})`
+      : scalar[type];
   if (one === undefined) throw new Error(`A schema file names the type ${type}`);
   return mode === 'REPEATED' ? `${one}[]` : one;
 }
@@ -58,7 +60,9 @@ function asSource(column: GuideColumn, value: string): string {
     return `list_transform(coalesce(${value}, []), lambda x: ${one})`;
   }
   if (column.type === 'RECORD') {
-    const entries = (column.fields ?? []).map((field) => `"${field.name}": ${asSource(field, `(${value})."${field.name}"`)}`);
+    const entries = (column.fields ?? []).map(
+      (field) => `"${field.name}": ${asSource(field, `(${value})."${field.name}"`)}`,
+    );
     return `CASE WHEN ${value} IS NULL THEN NULL ELSE {${entries.join(', ')}} END`;
   }
   if (column.type === 'TIMESTAMP') return `replace(${value}, ' UTC', '+00')::TIMESTAMPTZ`;

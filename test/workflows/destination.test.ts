@@ -60,7 +60,10 @@ test('connect proves access and keeps the settings', async () => {
   const account = newAccount();
   const { activities, calls } = scripted();
   await environment.withWorker(activities, async () => {
-    const { settings, proof } = await environment.destinations.connect(account, { ...customer, path: 'exports/dreamdata' });
+    const { settings, proof } = await environment.destinations.connect(account, {
+      ...customer,
+      path: 'exports/dreamdata',
+    });
     expect(proof.awsAccountId).toBe('111122223333');
     expect(settings).toEqual({
       roleArn: customer.roleArn,
@@ -145,9 +148,15 @@ test('three runs during a dump make one more dump, of the newest', async () => {
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     await announce(account, 'run-1');
-    await eventually(() => statusOf(account), ({ currentDump }) => currentDump !== undefined);
+    await eventually(
+      () => statusOf(account),
+      ({ currentDump }) => currentDump !== undefined,
+    );
     for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
-    await eventually(() => statusOf(account), ({ pendingRun }) => pendingRun?.runId === 'run-4');
+    await eventually(
+      () => statusOf(account),
+      ({ pendingRun }) => pendingRun?.runId === 'run-4',
+    );
     extracted.open();
     const dumps = await ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
@@ -212,7 +221,10 @@ test('a newer run takes the place of a dump that waits for a person', async () =
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     await announce(account, 'run-1');
-    await eventually(() => environment.destinations.status(account), ({ dump }) => dump?.state === 'NeedsAttention');
+    await eventually(
+      () => environment.destinations.status(account),
+      ({ dump }) => dump?.state === 'NeedsAttention',
+    );
     broken = false;
     await announce(account, 'run-2');
     const dumps = await ended(account, 2);
@@ -254,7 +266,10 @@ test('disconnect cancels the dump at work and forgets the settings', async () =>
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     await announce(account, 'run-1');
-    await eventually(() => environment.destinations.status(account), ({ dump }) => dump?.state === 'NeedsAttention');
+    await eventually(
+      () => environment.destinations.status(account),
+      ({ dump }) => dump?.state === 'NeedsAttention',
+    );
     await environment.destinations.disconnect(account);
     const status = await statusOf(account);
     expect(status.settings).toBeUndefined();
@@ -314,13 +329,22 @@ test('a destination continues as new between dumps and delivers the run that wai
     });
     await environment.destinations.connect(account, customer);
     await announce(account, 'run-1');
-    await eventually(() => statusOf(account), ({ currentDump }) => currentDump !== undefined);
+    await eventually(
+      () => statusOf(account),
+      ({ currentDump }) => currentDump !== undefined,
+    );
     for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
-    await eventually(() => statusOf(account), ({ pendingRun }) => pendingRun?.runId === 'run-4');
+    await eventually(
+      () => statusOf(account),
+      ({ pendingRun }) => pendingRun?.runId === 'run-4',
+    );
     extracted.open();
     // No query meanwhile: the test server stops skipping time when one meets an execution that continues as new.
     const first = environment.client.workflow.getHandle(destinationWorkflowId(account), handle.firstExecutionRunId);
-    await eventually(() => first.describe(), ({ status }) => status.name === 'CONTINUED_AS_NEW');
+    await eventually(
+      () => first.describe(),
+      ({ status }) => status.name === 'CONTINUED_AS_NEW',
+    );
     const dumps = await ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
     expect((await statusOf(account)).settings).toEqual(parseDestination(customer));

@@ -31,7 +31,9 @@ async function startDump(finishedAt = '2023-01-02T15:00:00.000Z'): Promise<Workf
   return environment.client.workflow.start<typeof dump>('dump', {
     taskQueue: taskQueues.control,
     workflowId: dumpWorkflowId(newAccount(), folder),
-    args: [{ run: parseModellingRun(run('run-1', finishedAt), Date.now()), settings: parseDestination(customer), startedAt }],
+    args: [
+      { run: parseModellingRun(run('run-1', finishedAt), Date.now()), settings: parseDestination(customer), startedAt },
+    ],
   });
 }
 
@@ -252,7 +254,10 @@ test('a waiting dump gives way to a newer run and says so', async () => {
     const handle = await startDump();
     await waits(handle);
     await handle.signal(supersedeSignal, 'run-2');
-    expect(await failureOf(handle)).toMatchObject({ type: 'Superseded', message: expect.stringContaining('run-2') as string });
+    expect(await failureOf(handle)).toMatchObject({
+      type: 'Superseded',
+      message: expect.stringContaining('run-2') as string,
+    });
   });
   expect(calls).not.toContain('commitReceipt');
   expect(calls.at(-1)).toBe('clearStaging');
@@ -300,7 +305,10 @@ test('a cancelled dump cancels its activities, writes no receipt and clears stag
   const { activities, calls } = scripted({ extractTable });
   await environment.withWorker(activities, async () => {
     const handle = await startDump();
-    await eventually(async () => calls.length, (count) => count >= 3);
+    await eventually(
+      async () => calls.length,
+      (count) => count >= 3,
+    );
     await handle.cancel();
     expect((await failureOf(handle))?.name).toBe('CancelledFailure');
     expect((await handle.describe()).status.name).toBe('CANCELLED');

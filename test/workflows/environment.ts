@@ -1,13 +1,25 @@
 /** What workflow tests share: the time-skipping server, a worker with scripted activities, and a destination to talk to. */
 import path from 'node:path';
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import { startTimeSkippingServer } from '../../sandbox/temporal-server';
 import type { Activities } from '../../src/activities';
 import { Destinations } from '../../src/client/destinations';
-import { taskQueues, type AccountId, type FailureDetails, type FailureType, type StagedTable } from '../../src/contract';
+import {
+  taskQueues,
+  type AccountId,
+  type FailureDetails,
+  type FailureType,
+  type StagedTable,
+} from '../../src/contract';
 import type { DestinationInput } from '../../src/dump/inputs';
 import { registerSearchAttributes } from '../../src/search-attributes';
 
@@ -20,7 +32,11 @@ export const customer: DestinationInput = {
 /** A destination workflow of its own for each test: time is shared, state is not. */
 export const newAccount = (): AccountId => `acc_${Math.random().toString(36).slice(2, 10)}` as AccountId;
 
-export const run = (runId: string, finishedAt: string | Date) => ({ runId, finishedAt, dataset: 'vendor-prod.data_platform' });
+export const run = (runId: string, finishedAt: string | Date) => ({
+  runId,
+  finishedAt,
+  dataset: 'vendor-prod.data_platform',
+});
 
 export const staged = (shardCount: number): StagedTable => ({
   stagingBucket: 'vendor-staging-eu',
@@ -55,7 +71,8 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     assumeCustomerRole: (input) => (calls.push('assumeCustomerRole'), plain.assumeCustomerRole(input)),
     extractTable: (input) => (calls.push(`extractTable ${input.table}`), plain.extractTable(input)),
     copyShards: (input) => (
-      calls.push(`copyShards ${input.table} ${input.range.first}+${input.range.count}`), plain.copyShards(input)
+      calls.push(`copyShards ${input.table} ${input.range.first}+${input.range.count}`),
+      plain.copyShards(input)
     ),
     uploadSchema: (input) => (calls.push(`uploadSchema ${input.table}`), plain.uploadSchema(input)),
     commitReceipt: (input) => (calls.push('commitReceipt'), plain.commitReceipt(input)),

@@ -1,0 +1,158 @@
+import { Readable } from 'node:stream';
+import { createCopyShards } from '../../src/activities/copy-shards';
+import type { CopyProgress } from '../../src/contract';
+import { parseTableName } from '../../src/dump/inputs';
+import { putFailure } from '../../src/failures';
+import { dumpEnvironment, exampleSettings, FakeCustomerBuckets, FakeStagingBuckets } from '../fakes';
+
+const settings = exampleSettings;
+const table = parseTableName('companies');
+const stagingBucket = 'acme-staging-eu';
+const stagingPrefix = 'acc_7Hq2/2023-01-02T15:04/companies/1/';
+const shardCount = 5;
+const shardBytes = 'rows of shard 0'.length;
+const staged = { stagingBucket, stagingPrefix, shardCount, sizeBytes: shardCount * shardBytes };
+const whole = { settings, table, staged, range: { first: 0, count: shardCount }, doneShards: [] };
+
+const name = (shard: number): string => `companies_00000000000${shard}.ndjson.gz`;
+const keyOf = (shard: number): string => `exports/dreamdata/2023-01-02T15:04/companies/${name(shard)}`;
+
+function setUp({ shardsInFlight = 2, shards = [0, 1, 2, 3, 4] } = {}) {
+  const staging = new FakeStagingBuckets(stagingBucket);
+  staging.addShards(stagingBucket, stagingPrefix, table, shards);
+  const customerBuckets = new FakeCustomerBuckets();
+  const copyShards = createCopyShards({ staging, customerBuckets, shardsInFlight });
+  return { staging, customerBuckets, copyShards };
+}
+
+/** An environment, and the last thing that a next attempt would be told. */
+function listening(heartbeatDetails?: CopyProgress) {
+  const environment = dumpEnvironment({ heartbeatDetails });
+  const beats: CopyProgress[] = [];
+  environment.on('heartbeat', (beat: CopyProgress) => beats.push(beat));
+  return { environment, lastBeat: () => beats.at(-1) };
+}
+
+test('every shard of the range is put as application/gzip, with the size and CRC32C that Cloud Storage knows', async () => {
+  const { customerBuckets, copyShards } = setUp();
+  const copied = await dumpEnvironment().run(copyShards, { ...whole, range: { first: 1, count: 3 } });
+  expect(copied).toEqual({ shards: 3, bytes: 3 * shardBytes });
+  expect([...customerBuckets.objects.keys()].toSorted()).toEqual([keyOf(1), keyOf(2), keyOf(3)]);
+  expect(customerBuckets.objects.get(keyOf(2))).toEqual({
+    contentType: 'application/gzip',
+    content: 'rows of shard 2',
+    sizeBytes: shardBytes,
+    crc32c: 'crc32c of rows of shard 2',
+  });
+});
+
+test("it delivers to the customer of the calling workflow, as the dump's session", async () => {
+  const { customerBuckets, copyShards } = setUp();
+  await dumpEnvironment().run(copyShards, whole);
+  expect(customerBuckets.deliveries).toEqual([{ accountId: 'acc_7Hq2', folder: '2023-01-02T15:04', settings }]);
+});
+
+test('shards that an attempt or an activity before delivered are not put again, and are counted', async () => {
+  const { customerBuckets, copyShards } = setUp();
+  const { environment, lastBeat } = listening({ table, doneShards: [0], doneBytes: shardBytes });
+  expect(await environment.run(copyShards, { ...whole, doneShards: [3] })).toEqual({
+    shards: shardCount,
+    bytes: shardCount * shardBytes,
+  });
+  expect([...customerBuckets.objects.keys()].toSorted()).toEqual([keyOf(1), keyOf(2), keyOf(4)]);
+  expect(lastBeat()).toMatchObject({ doneShards: expect.arrayContaining([0, 1, 2, 3, 4]) });
+});
+
+test('never more shards are streamed than are allowed side by side', async () => {
+  const { customerBuckets, copyShards } = setUp({ shardsInFlight: 2 });
+  let underWay = 0;
+  let most = 0;
+  customerBuckets.beforePut = async () => {
+    most = Math.max(most, ++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    underWay--;
+  };
+  await dumpEnvironment().run(copyShards, whole);
+  expect(most).toBe(2);
+});
+
+test('when a shard fails, those in flight finish, no more are begun, and what is done is not lost', async () => {
+  const { customerBuckets, copyShards } = setUp({ shardsInFlight: 2 });
+  const refusal = putFailure(Object.assign(new Error('Access Denied'), { name: 'AccessDenied' }), settings, keyOf(0));
+  customerBuckets.beforePut = async (key) => {
+    if (key === keyOf(0)) throw refusal;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  const { environment, lastBeat } = listening();
+  const copyProgress: CopyProgress = { table, doneShards: [1], doneBytes: shardBytes };
+  // A next attempt reads the heartbeat; a next activity, after a person's retry, is told by the failure's details.
+  await expect(environment.run(copyShards, whole)).rejects.toMatchObject({
+    type: 'BucketAccessDenied',
+    message: refusal.message,
+    details: [{ remedy: expect.stringContaining('s3:PutObject'), copyProgress }],
+  });
+  expect([...customerBuckets.objects.keys()]).toEqual([keyOf(1)]);
+  expect(lastBeat()).toEqual(copyProgress);
+});
+
+test('a staged shard that is missing fails the copy before anything is put', async () => {
+  const { customerBuckets, copyShards } = setUp({ shards: [0, 1, 3, 4] });
+  await expect(dumpEnvironment().run(copyShards, whole)).rejects.toMatchObject({
+    type: 'StagingFilesGone',
+    nonRetryable: true,
+    message: expect.stringContaining(`[bucket=${stagingBucket} name=${stagingPrefix}${name(2)}]`),
+  });
+  expect(customerBuckets.objects.size).toBe(0);
+});
+
+describe('a shard that one PutObject', () => {
+  const most = 5 * 1024 ** 3;
+  const first = { ...whole, range: { first: 0, count: 1 } };
+
+  test('just takes is put', async () => {
+    const { staging, customerBuckets, copyShards } = setUp({ shards: [] });
+    staging.add(stagingBucket, `${stagingPrefix}${name(0)}`, 'a great many rows', most);
+    expect(await dumpEnvironment().run(copyShards, first)).toEqual({ shards: 1, bytes: most });
+    expect(customerBuckets.objects.get(keyOf(0))?.sizeBytes).toBe(most);
+  });
+
+  test('does not take is refused', async () => {
+    const { staging, customerBuckets, copyShards } = setUp({ shards: [] });
+    staging.add(stagingBucket, `${stagingPrefix}${name(0)}`, 'a great many rows', most + 1);
+    await expect(dumpEnvironment().run(copyShards, first)).rejects.toMatchObject({
+      type: 'ShardTooLarge',
+      nonRetryable: true,
+    });
+    expect(customerBuckets.objects.size).toBe(0);
+  });
+});
+
+test('a staged shard that breaks while it is read is not blamed on S3', async () => {
+  const { staging, customerBuckets, copyShards } = setUp();
+  staging.open = () =>
+    new Readable({
+      read() {
+        this.destroy(new Error('socket hang up'));
+      },
+    });
+  await expect(dumpEnvironment().run(copyShards, whole)).rejects.toMatchObject({
+    type: 'Transient',
+    message: expect.stringContaining(`[bucket=${stagingBucket} name=${stagingPrefix}${name(0)}]`),
+  });
+  expect(customerBuckets.objects.size).toBe(0);
+});
+
+test('a cancelled dump aborts the puts that are under way and begins no more', async () => {
+  const { customerBuckets, copyShards } = setUp({ shardsInFlight: 2 });
+  const { environment } = listening();
+  const begun: string[] = [];
+  customerBuckets.beforePut = (key, signal) => {
+    begun.push(key);
+    if (begun.length === 2) setImmediate(() => environment.cancel());
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
+  };
+  await expect(environment.run(copyShards, whole)).rejects.toMatchObject({ name: 'CancelledFailure' });
+  expect(begun).toEqual([keyOf(0), keyOf(1)]);
+});

@@ -1,0 +1,193 @@
+import { inspect } from 'node:util';
+import { S3ServiceException } from '@aws-sdk/client-s3';
+import { STSServiceException } from '@aws-sdk/client-sts';
+import { ApiError } from '@google-cloud/storage';
+import type { ApplicationFailure } from '@temporalio/common';
+import { failureRules, type FailureType } from '../src/contract';
+import { parseAccountId, parseDestination, parseTableName } from '../src/dump/inputs';
+import {
+  customerRoleFailure,
+  failure,
+  putFailure,
+  stagingFailure,
+  stagingFilesGone,
+  vendorRoleFailure,
+  warehouseFailure,
+} from '../src/failures';
+
+const settings = parseDestination({
+  roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
+  bucket: 'acme-dreamdata',
+});
+const vendorRoleArn = 'arn:aws:iam::485801740390:role/dreamdata_destination_s3';
+const chain = { accountId: parseAccountId('acc_7Hq2'), roleArn: settings.roleArn, vendorRoleArn };
+const key = '2023-01-02T15:04/companies/companies_000000000000.ndjson.gz';
+const companies = parseTableName('companies');
+
+/** As the SDK throws it: the code of the answer is the name. */
+const aws = (
+  Exception: typeof S3ServiceException | typeof STSServiceException,
+  status: number,
+  name: string,
+  message: string,
+) =>
+  new Exception({ name, message, $fault: status < 500 ? 'client' : 'server', $metadata: { httpStatusCode: status } });
+const s3 = (status: number, name: string, message = 'no') => aws(S3ServiceException, status, name, message);
+const sts = (status: number, name: string, message = 'no') => aws(STSServiceException, status, name, message);
+/** As both Google clients throw it; the class is named plainly Error. */
+const google = (code: number, reason: string, message = 'no') =>
+  Object.assign(new ApiError(message), { code, errors: [{ domain: 'global', reason, message }] });
+const network = (code: string) =>
+  Object.assign(new Error(`connect ${code} 10.0.0.1:443`), { code, syscall: 'connect' });
+
+const put = (error: unknown) => putFailure(error, settings, key);
+const warehouse = (error: unknown) => warehouseFailure(error, 'acme-prod.data_platform', companies);
+const staging = (error: unknown) => stagingFailure(error, 'acme-staging-eu');
+const stagedFile = (error: unknown) => stagingFailure(error, 'acme-staging-eu', 'acc_7Hq2/schema.json');
+const customerRole = (error: unknown) => customerRoleFailure(error, chain);
+const vendorRole = (error: unknown) => vendorRoleFailure(error, vendorRoleArn);
+
+const notAuthorised = (action: string) =>
+  `User: arn:aws:sts::111122223333:assumed-role/dreamdata-data-platform/acc_7Hq2 is not authorized to perform: ${action}`;
+
+const refusals: readonly [FailureType, ApplicationFailure][] = [
+  ['RoleNotAssumable', customerRole(sts(403, 'AccessDenied', notAuthorised('sts:AssumeRole')))],
+  ['VendorRoleNotAssumable', vendorRole(sts(403, 'AccessDenied', notAuthorised('sts:AssumeRole')))],
+  ['BucketAccessDenied', put(s3(403, 'AccessDenied', 'Access Denied'))],
+  ['BucketMissing', put(s3(404, 'NoSuchBucket', 'The specified bucket does not exist'))],
+  ['KmsDenied', put(s3(403, 'AccessDenied', notAuthorised('kms:GenerateDataKey on resource: arn:aws:kms:…')))],
+  ['KmsDenied', put(s3(400, 'KMS.DisabledException', 'The key is disabled'))],
+  ['KmsDenied', put(s3(400, 'KMS.NotFoundException', 'Invalid keyId'))],
+  ['PutRefused', put(s3(400, 'AccessControlListNotSupported', 'The bucket does not allow ACLs'))],
+  ['PutRefused', put(s3(400, 'InvalidRequest', 'Content-MD5 is required for Put with Object Lock parameters'))],
+  ['TableMissing', warehouse(google(404, 'notFound', 'Not found: Table acme-prod:data_platform.companies'))],
+  ['WarehouseAccessDenied', warehouse(google(403, 'accessDenied', 'Access Denied: Table …'))],
+  ['WarehouseAccessDenied', warehouse(google(403, 'billingNotEnabled', 'Billing has not been enabled'))],
+  [
+    'SnapshotExpired',
+    warehouse(google(400, 'invalid', 'Invalid time travel timestamp 1 for table t. Cannot read before 2')),
+  ],
+  ['SnapshotExpired', warehouse(google(400, 'invalid', 'Invalid snapshot time 1 for table t'))],
+  ['ExtractRefused', warehouse(google(400, 'invalid', 'Operation cannot be performed on a nested schema'))],
+  ['StagingBucketMissing', staging(google(404, 'notFound', 'The specified bucket does not exist.'))],
+  ['StagingFilesGone', stagedFile(google(404, 'notFound', 'No such object'))],
+  ['StagingFilesGone', stagingFilesGone('acme-staging-eu', 'acc_7Hq2/companies_000000000001.ndjson.gz')],
+  ['StagingAccessDenied', staging(google(403, 'forbidden', 'does not have storage.objects.list access'))],
+  ['StagingAccessDenied', staging(google(401, 'required', 'Login Required'))],
+  // A finished job has failed: its errorResult, not an exception.
+  ['TableMissing', warehouse({ state: 'failed', reason: 'notFound', message: 'Not found: Table companies' })],
+  ['ExtractRefused', warehouse({ state: 'failed', reason: 'invalid', message: 'Cannot export' })],
+];
+
+test.each(refusals)('%s is left to a person, who is told what to change', (type, refused) => {
+  expect(refused).toMatchObject({ type, nonRetryable: true });
+  const whose = { customer: 'For the customer to mend: ', vendor: 'For us to mend: ', nobody: 'What follows: ' };
+  const [what, remedy = ''] = refused.message.split(whose[failureRules[type].mender]);
+  expect(what).toMatch(/\[\w+=[^\]]+\]/);
+  expect(remedy).toMatch(/.{20}/);
+  expect(refused.details).toEqual([{ remedy }]);
+});
+
+test('every failure type that an answer can lead to has a case above', () => {
+  // Those are not answers: activities and workflows find them by themselves.
+  const found: FailureType[] = ['StagingLocationNotConfigured', 'TableNotExtractable', 'ShardTooLarge', 'Superseded'];
+  const covered = new Set([...found, ...refusals.map(([type]) => type)]);
+  expect([...covered].toSorted()).toEqual(Object.keys(failureRules).toSorted());
+});
+
+test('a refused put names bucket and key, what S3 said, and the permission policy that is needed', () => {
+  const { message } = put(s3(403, 'AccessDenied', 'Access Denied'));
+  expect(message).toContain(`[bucket=acme-dreamdata key=${key}]: AccessDenied: Access Denied.`);
+  expect(message).toContain('"Action":["s3:PutObject","s3:PutObjectAcl"]');
+  expect(message).toContain('must belong to account 111122223333');
+});
+
+test('a role that cannot be assumed comes with the trust policy that is needed, external id and all', () => {
+  const { message } = customerRole(sts(403, 'AccessDenied'));
+  expect(message).toContain(`[role=${settings.roleArn} externalId=acc_7Hq2]`);
+  expect(message).toContain('"Condition":{"StringEquals":{"sts:ExternalId":"acc_7Hq2"}}');
+  expect(message).toContain(`"Principal":{"AWS":"${vendorRoleArn}"}`);
+});
+
+test('a refused extraction names the table', () => {
+  expect(warehouse(google(404, 'notFound')).message).toContain('[table=acme-prod.data_platform.companies]');
+});
+
+describe('is retried by Temporal', () => {
+  test.each([
+    ['a lost connection to S3', put(network('ECONNRESET'))],
+    ['an unknown host of STS', customerRole(network('ENOTFOUND'))],
+    ['a vendor role that STS does not answer for', vendorRole(network('ETIMEDOUT'))],
+    ['a lost connection to BigQuery', warehouse(network('ECONNREFUSED'))],
+    ['a lost connection to Cloud Storage', staging(network('EPIPE'))],
+    ['a timeout', put(Object.assign(new Error('Socket timed out'), { name: 'TimeoutError' }))],
+    ['S3 asking to slow down', put(s3(503, 'SlowDown', 'Please reduce your request rate.'))],
+    ['an internal error of S3', put(s3(500, 'InternalError'))],
+    ['a body that S3 finds damaged', put(s3(400, 'BadDigest', 'The CRC32C you specified did not match'))],
+    // Of this session, not of the role: the next attempt has a new one.
+    ['an expired session', put(s3(400, 'ExpiredToken', 'The provided token has expired.'))],
+    ['a session that is not known yet', put(s3(403, 'InvalidAccessKeyId'))],
+    ['throttling by STS', customerRole(sts(400, 'Throttling', 'Rate exceeded'))],
+    ['a backend error of BigQuery', warehouse(google(500, 'backendError'))],
+    ['an unavailable BigQuery', warehouse(google(503, 'internalError'))],
+    ['a job that somebody stopped', warehouse({ state: 'failed', reason: 'stopped', message: 'Job cancelled' })],
+    ['too many requests to Cloud Storage', staging(google(429, 'rateLimitExceeded'))],
+    ['an unavailable Cloud Storage', staging(google(503, 'backendError'))],
+    ['something that is no error at all', put('what?')],
+  ])('%s', (_what, { type, nonRetryable, nextRetryDelay, message }) => {
+    expect({ type, nonRetryable, nextRetryDelay }).toEqual({ type: 'Transient', nonRetryable: false });
+    expect(message).toMatch(/\[\w+=[^\]]+\]/);
+  });
+});
+
+test('BigQuery is left alone for ten minutes when a quota is used up, for seconds when it asks for a slower pace', () => {
+  const minuteMs = 60_000;
+  const delayMs = (reason: string): number => Number(warehouse(google(403, reason)).nextRetryDelay);
+  expect(delayMs('quotaExceeded')).toBeGreaterThanOrEqual(10 * minuteMs);
+  for (const reason of ['rateLimitExceeded', 'jobRateLimitExceeded']) {
+    expect(delayMs(reason)).toBeGreaterThanOrEqual(1000);
+    expect(delayMs(reason)).toBeLessThan(minuteMs);
+    expect(warehouse(google(403, reason)).nonRetryable).toBe(false);
+  }
+});
+
+test('a failure that has been named already keeps its name', () => {
+  const named = failure('VendorRoleNotAssumable', 'No.', 'do something.');
+  for (const again of [put, warehouse, staging, customerRole]) expect(again(named)).toBe(named);
+});
+
+test('secrets that vendors put into their answers are not in the failure, its cause or a stack', () => {
+  const secrets = [
+    'ASIAXXXXXXXXXXXXXXXX',
+    'AKIAIOSFODNN7EXAMPLE',
+    'FwoGZXIvYXdzEXAMPLE',
+    'wJalrXUtnFEMIEXAMPLE',
+    'd2f1a9',
+  ];
+  const said =
+    'The key ASIAXXXXXXXXXXXXXXXX (was AKIAIOSFODNN7EXAMPLE) is gone: ' +
+    'SessionToken=FwoGZXIvYXdzEXAMPLE secret_access_key: wJalrXUtnFEMIEXAMPLE {"token":"FwoGZXIvYXdzEXAMPLE"} ' +
+    'https://s3/?X-Amz-Credential=ASIAXXXXXXXXXXXXXXXX%2Fus-east-1&X-Amz-Security-Token=FwoGZXIvYXdzEXAMPLE&X-Amz-Signature=d2f1a9';
+  const failures = [
+    put(s3(403, 'AccessDenied', said)),
+    put(s3(403, 'InvalidAccessKeyId', said)),
+    put(new Error('Failed', { cause: new Error(said) })),
+    put(said),
+    customerRole(sts(403, 'AccessDenied', said)),
+    vendorRole(sts(403, 'AccessDenied', said)),
+    warehouse(google(403, 'accessDenied', said)),
+    staging(google(500, 'backendError', said)),
+    staging(Object.assign(new Error('Failed'), { config: { headers: { authorization: said } } })),
+  ];
+  for (const shown of failures) {
+    const all = [inspect(shown, { depth: null, showHidden: true }), shown.stack, shown.cause?.stack].join('\n');
+    for (const secret of secrets) expect(all).not.toContain(secret);
+  }
+});
+
+test('the cause keeps what the vendor called it', () => {
+  expect(put(s3(404, 'NoSuchBucket', 'The specified bucket does not exist')).cause).toMatchObject({
+    name: 'NoSuchBucket',
+    message: 'The specified bucket does not exist',
+  });
+});

@@ -1,0 +1,196 @@
+import type { DestinationStatus, DumpStatus, Fault } from '../../src/contract';
+import { identityOfDump } from '../../src/contract';
+import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
+import { destinationDetails, dumpDetails } from '../../src/workflows/details';
+
+const { accountId, folder } = identityOfDump('dump/acc_7Hq2/2023-01-02T15:04');
+const finishedAt = '2023-01-02T15:00:00.000Z';
+const run = parseModellingRun({ runId: 'run-42', finishedAt, dataset: 'acme-prod.data' }, Date.parse(finishedAt));
+const fault: Fault = {
+  type: 'BucketAccessDenied',
+  message: 'S3 refused a put [bucket=acme key=k]: AccessDenied: Access Denied.',
+  mender: 'customer',
+  remedy: 'change the policy.',
+  retriesHourly: true,
+};
+const total = { shards: 1200, bytes: 3_400_000_000 };
+const dump: DumpStatus = {
+  accountId,
+  folder,
+  run,
+  state: 'NeedsAttention',
+  step: 'deliver tables',
+  tables: {
+    companies: { state: 'delivered', total },
+    contacts: {
+      state: 'copying',
+      copied: { shards: 3, bytes: 1_000_000 },
+      total,
+      since: { shards: 0, bytes: 0, atMs: 0 },
+    },
+    events: { state: 'needs attention', fault, copied: { shards: 7, bytes: 2_000_000 }, total },
+    revenue: { state: 'extracting' },
+    paid_ads: { state: 'waiting' },
+  },
+  notes: [],
+};
+const destination: DestinationStatus = {
+  accountId,
+  settings: parseDestination({
+    roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
+    bucket: 'acme-dreamdata',
+    path: 'exports',
+    tables: ['companies', 'events'],
+  }),
+  paused: false,
+  recentDumps: [],
+  notes: [],
+};
+
+/** Tries to end whatever it stands in and to begin something of its own. */
+const hostile =
+  '`` ` ``` ```` |\r\n|x|y|\n\n# Approved\n```\n`````\n<img src="https://evil.example/"> <script>x</script>';
+
+/** Reads Markdown as far as these pages use it: lines outside fences, and the text inside each fence. */
+function read(markdown: string): { outside: string[]; fenced: string[] } {
+  const outside: string[] = [];
+  const fenced: string[] = [];
+  let open: { fence: string; lines: string[] } | undefined;
+  for (const line of markdown.split(/\r\n|\r|\n/)) {
+    const backticks = /^ {0,3}(`{3,})([^`]*)$/.exec(line);
+    const [, ticks = '', rest = ''] = backticks ?? [];
+    if (open === undefined && backticks !== null) open = { fence: ticks, lines: [] };
+    else if (open === undefined) outside.push(line);
+    else if (ticks.length >= open.fence.length && rest.trim() === '') {
+      fenced.push(open.lines.join('\n'));
+      open = undefined;
+    } else open.lines.push(line);
+  }
+  expect(open).toBeUndefined();
+  return { outside, fenced };
+}
+
+/** The table's rows as lists of cells, code spans left out. */
+const cellsOf = (lines: readonly string[]): string[][] =>
+  lines.filter((line) => line.startsWith('|')).map((line) => line.split('|').slice(1, -1));
+
+/** Outside fences, and outside code spans too, nothing of a hostile text may be left that means something. */
+function expectHarmless(outside: readonly string[], headings: number): void {
+  const visible = outside.map((line) => line.replace(/(`+)(?!`).*?(?<!`)\1(?!`)/g, ''));
+  expect(visible.filter((line) => line.startsWith('#'))).toHaveLength(headings);
+  for (const line of visible) expect(line).not.toMatch(/[<>`]/);
+}
+
+test("a dump's page shows for each table its state, and how much of it is done", () => {
+  const { outside } = read(dumpDetails(dump));
+  expect(outside[0]).toBe('**NeedsAttention**: deliver tables');
+  expect(outside).toContain(
+    'Account `acc_7Hq2`, folder `2023-01-02T15:04`, run `run-42` of `acme-prod.data`, read as of 2023-01-02T15:00:00.000Z',
+  );
+  expect(outside).toEqual(
+    expect.arrayContaining([
+      '| table | state | shards | bytes |',
+      '|---|---|---:|---:|',
+      '| `companies` | delivered | 1,200 | 3.4 GB |',
+      '| `contacts` | copying | 3 of 1,200 | 1.0 MB of 3.4 GB |',
+      '| `events` | needs attention | 7 of 1,200 | 2.0 MB of 3.4 GB |',
+      '| `revenue` | extracting |  |  |',
+      '| `paid_ads` | waiting |  |  |',
+    ]),
+  );
+});
+
+test("a dump's page says of each fault what it is, whose it is and what happens by itself", () => {
+  const stepFault: Fault = { ...fault, type: 'StagingBucketMissing', mender: 'vendor', retriesHourly: false };
+  const { outside, fenced } = read(dumpDetails({ ...dump, stepFault }));
+  expect(outside).toContain('### `deliver tables` needs attention: StagingBucketMissing');
+  expect(outside).toContain('We must mend this; then send the signal `retry`. It waits for the signal.');
+  expect(outside).toContain('### `events` needs attention: BucketAccessDenied');
+  expect(outside).toContain(
+    'The customer must mend this; then send the signal `retry`. It is tried again every hour by itself.',
+  );
+  expect(fenced).toEqual([fault.message, fault.message]);
+});
+
+test('hostile fault messages and notes stay in their fences, word for word', () => {
+  const events = { state: 'needs attention', fault: { ...fault, message: hostile }, copied: total } as const;
+  const page = dumpDetails({ ...dump, tables: { events }, notes: [hostile, 'retry: nothing waits'] });
+  const { outside, fenced } = read(page);
+  const text = hostile.replaceAll('\r\n', '\n');
+  expect(fenced).toEqual([text, `${text}\nretry: nothing waits`]);
+  expectHarmless(outside, 1);
+});
+
+test('hostile names stay in their table cells and code spans', () => {
+  const { outside } = read(
+    dumpDetails({ ...dump, run: { ...run, runId: hostile }, tables: { [hostile]: { state: 'waiting' } } }),
+  );
+  const rows = cellsOf(outside);
+  expect(rows).toHaveLength(3);
+  for (const row of rows) expect(row).toHaveLength(4);
+  expectHarmless(outside, 0);
+});
+
+test("a destination's page shows where tables go, what is at work and what waits", () => {
+  const { outside } = read(
+    destinationDetails({
+      ...destination,
+      currentDump: { workflowId: 'dump/acc_7Hq2/2023-01-02T15:04', folder, runId: 'run-42' },
+      pendingRun: { ...run, runId: 'run-43' },
+      newestRun: { ...run, runId: 'run-43' },
+    }),
+  );
+  expect(outside).toEqual([
+    '**Connected**, account `acc_7Hq2`',
+    '',
+    'Bucket `acme-dreamdata` under `exports`, role `arn:aws:iam::111122223333:role/dreamdata-data-platform`',
+    '',
+    'Tables: `companies`, `events`',
+    '',
+    'Dump at work: `dump/acc_7Hq2/2023-01-02T15:04`',
+    '',
+    'Waiting run: `run-43`; newest run: `run-43`',
+  ]);
+});
+
+test('a destination that is paused or not connected says so', () => {
+  const { settings, ...notConnected } = destination;
+  expect(settings).toBeDefined();
+  expect(destinationDetails({ ...destination, paused: true })).toContain('**Paused**');
+  expect(destinationDetails(notConnected)).toContain('**Not connected**');
+  expect(destinationDetails(notConnected)).toContain('Connect with the command `connect`.');
+});
+
+test("a destination's page lists past dumps, newest first, and why one failed", () => {
+  const { outside } = read(
+    destinationDetails({
+      ...destination,
+      recentDumps: [
+        { outcome: 'failed', folder, runId: 'run-41', reason: 'Staged files are gone' },
+        { outcome: 'delivered', folder, runId: 'run-42', total, receiptKey: 'exports/receipt.json' },
+      ],
+    }),
+  );
+  expect(outside.slice(-4)).toEqual([
+    '| folder | run | outcome |',
+    '|---|---|---|',
+    '| `2023-01-02T15:04` | `run-42` | delivered: 1,200 shards, 3.4 GB |',
+    '| `2023-01-02T15:04` | `run-41` | failed: Staged files are gone |',
+  ]);
+});
+
+test('hostile reasons, runs and notes stay in their cells and fences', () => {
+  const { outside, fenced } = read(
+    destinationDetails({
+      ...destination,
+      newestRun: { ...run, runId: hostile },
+      recentDumps: [{ outcome: 'failed', folder, runId: hostile, reason: hostile }],
+      notes: [hostile],
+    }),
+  );
+  const rows = cellsOf(outside);
+  expect(rows).toHaveLength(3);
+  for (const row of rows) expect(row).toHaveLength(3);
+  expect(fenced).toEqual([hostile.replaceAll('\r\n', '\n')]);
+  expectHarmless(outside, 0);
+});
