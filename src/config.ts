@@ -1,6 +1,6 @@
 /** The only reader of the environment. What is missing or malformed is named at start, not found out by a dump. */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
-import { InvalidInput, parseBucketName, parseRoleArn } from './dump/inputs';
+import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
 
@@ -61,17 +61,18 @@ function setting<T>(env: Environment, name: string, parse: (value: string) => T,
   }
 }
 
-/** `EU=acme-staging-eu,US=acme-staging-us` */
+/** `EU=acme-staging-eu,US=acme-staging-us`. Bucket naming rules of the Cloud Storage documentation. */
 function parseStagingBuckets(text: string): Map<string, string> {
-  return new Map(
-    text.split(',').map((entry) => {
-      const [location = '', bucket] = entry.split('=').map((part) => part.trim());
-      if (!/^[A-Za-z0-9-]+$/.test(location) || bucket === undefined) {
-        throw new InvalidInput(`'${entry}' is not of the form LOCATION=bucket, for example EU=acme-staging-eu.`);
-      }
-      return [location.toUpperCase(), parseBucketName(bucket)];
-    }),
-  );
+  const buckets = new Map<string, string>();
+  for (const entry of text.split(',')) {
+    const [, location, bucket] = /^\s*([A-Za-z0-9-]+)\s*=\s*([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])\s*$/.exec(entry) ?? [];
+    if (location === undefined || bucket === undefined) {
+      throw new InvalidInput(`'${entry}' is not of the form LOCATION=bucket, for example EU=acme-staging-eu.`);
+    }
+    if (buckets.has(location.toUpperCase())) throw new InvalidInput(`Location ${location} is named twice.`);
+    buckets.set(location.toUpperCase(), bucket);
+  }
+  return buckets;
 }
 
 function parseCount(text: string): number {

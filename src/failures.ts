@@ -99,7 +99,7 @@ export function putFailure(
   const refused = (type: FailureType, remedy: string): ApplicationFailure =>
     failure(type, `S3 refused a put ${where}: ${said.name}: ${said.message}.`, remedy, error);
 
-  if (said.name.startsWith('KMS.') || (isRefusal(said) && /kms/i.test(said.message))) {
+  if (said.name.startsWith('KMS.') || (isRefusal(said) && /\bkms:/.test(said.message))) {
     return refused(
       'KmsDenied',
       `the role ${roleArn} needs kms:GenerateDataKey and kms:Decrypt on the bucket's key, the key's own policy must let it, and the key must be enabled.`,
@@ -160,7 +160,7 @@ export function warehouseFailure(error: unknown, dataset: string, table?: TableN
       return transient(`BigQuery asks for a slower pace ${where}: ${said.message}`, error, rateLimitRetryDelayMs);
     case 'invalid':
     case 'invalidQuery':
-      return /time travel|snapshot|cannot read before/i.test(said.message)
+      return /time travel|invalid snapshot time|cannot read before/i.test(said.message)
         ? refused('SnapshotExpired', 'the instant can no longer be read: send a newer run, which replaces this dump.')
         : refused('ExtractRefused', 'see what BigQuery says above; then retry.');
     default:
@@ -181,7 +181,8 @@ export function stagingFailure(error: unknown, bucket: string, name?: string): A
       ? refused('StagingBucketMissing', `create the staging bucket ${bucket}, or name another in STAGING_BUCKETS.`)
       : stagingFilesGone(bucket, name, error);
   }
-  if (said.status === 401 || said.status === 403) {
+  const isThrottled = /^(userR|r)ateLimitExceeded$|^quotaExceeded$/.test(said.reason);
+  if ((said.status === 401 || said.status === 403) && !isThrottled) {
     return refused(
       'StagingAccessDenied',
       `give the worker's Google identity storage.objects.create, get, list and delete on ${bucket}.`,
@@ -238,7 +239,8 @@ const isRefusal = ({ name }: Answer): boolean =>
 export const withoutSecrets = (message: string): string =>
   message
     .replace(/\b(A3T[A-Z0-9]|AKIA|ASIA)[A-Z0-9]{12,}\b/g, '[access key id]')
-    .replace(/((?:secret|token|signature|authorization)[^=:\s]*\s*[=:]\s*)\S+/gi, '$1[removed]');
+    .replace(/(authorization\s*[=:]\s*).+/gi, '$1[removed]')
+    .replace(/((?:secret|token|signature)[^=:\s]*\s*[=:]\s*)\S+/gi, '$1[removed]');
 
 /** The cause's name and message only: Temporal would also keep its stack, whose first line repeats the raw message. */
 function causeOf(error: unknown): { cause?: Error } {

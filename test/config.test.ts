@@ -76,3 +76,15 @@ test.each([
 ])('a malformed %s (%s) is named', (name, value) => {
   expect(() => readWorkerConfig({ ...staging, [name]: value })).toThrow(`The setting ${name} cannot be used: `);
 });
+
+test('staging buckets may be named as Cloud Storage lets them be', () => {
+  const { stagingBucketByLocation } = readWorkerConfig({ STAGING_BUCKETS: 'eu=acme_staging.eu' });
+  expect(stagingBucketByLocation.get('EU')).toBe('acme_staging.eu');
+});
+
+test.each(['EU=acme-a=acme-b', 'EU=acme-a,eu=acme-b'])(
+  'staging buckets that say two things are refused: %s',
+  (given) => {
+    expect(() => readWorkerConfig({ STAGING_BUCKETS: given })).toThrow(InvalidInput);
+  },
+);

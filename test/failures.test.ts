@@ -13,6 +13,7 @@ import {
   stagingFilesGone,
   vendorRoleFailure,
   warehouseFailure,
+  withoutSecrets,
 } from '../src/failures';
 
 const settings = parseDestination({
@@ -190,4 +191,26 @@ test('the cause keeps what the vendor called it', () => {
     name: 'NoSuchBucket',
     message: 'The specified bucket does not exist',
   });
+});
+
+test('a role whose name has kms in it is not taken for a fault of the key', () => {
+  const said =
+    'User: arn:aws:sts::111122223333:assumed-role/acme-kms-exports/x is not authorized to perform: s3:PutObject';
+  expect(put(s3(403, 'AccessDenied', said)).type).toBe('BucketAccessDenied');
+});
+
+test('a table whose name has snapshot in it is not taken for one that can no longer be read', () => {
+  const said = 'acme-prod:data.account_snapshots is not allowed for this operation because it is currently a VIEW.';
+  expect(warehouse(google(400, 'invalid', said)).type).toBe('ExtractRefused');
+});
+
+test.each(['rateLimitExceeded', 'userRateLimitExceeded', 'quotaExceeded'])(
+  'Cloud Storage that asks for a slower pace by 403 %s is not taken for a missing permission',
+  (reason) => {
+    expect(staging(google(403, reason))).toMatchObject({ type: 'Transient', nonRetryable: false });
+  },
+);
+
+test('what follows Authorization is removed to the end of the line', () => {
+  expect(withoutSecrets('Authorization: Bearer ya29.EXAMPLE')).toBe('Authorization: [removed]');
 });

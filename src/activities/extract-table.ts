@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { cancellationDetails, sleep } from '@temporalio/activity';
+import { cancellationDetails, log, sleep } from '@temporalio/activity';
 import type { DatasetName, StagedTable, TableName } from '../contract';
 import { extractJobId, extractStagingPrefix, extractUri, shardName, stagedSchemaName } from '../dump/keys';
 import { schemaFile } from '../dump/schema';
@@ -79,6 +79,7 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
       try {
         while (job.state !== 'succeeded') {
           if (job.state === 'failed') throw warehouseFailure(job, input.dataset, input.table);
+          if (job.state === 'unknown') throw new Error(`BigQuery has forgotten the job ${extraction.jobId}`);
           current = { jobId: extraction.jobId, state: job.state };
           await sleep(pollMs);
           pollMs = Math.min(pollMs * extractPollMs.growth, extractPollMs.longest);
@@ -87,7 +88,7 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
         return job.shardCount;
       } catch (error) {
         // Only a dump that is given up on needs its job no more; after a worker's shutdown the next attempt finds it.
-        if (cancellationDetails()?.cancelRequested === true) await cancel(extraction);
+        if (cancellationDetails()?.cancelRequested === true) await cancel(extraction).catch(leaveToItself);
         throw error;
       }
     }
@@ -138,6 +139,9 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
       );
     }
   };
+
+/** A job that cannot be cancelled ends by itself; what it stages is left to the lifecycle rule. */
+const leaveToItself = (error: unknown): void => log.warn('An extract job could not be cancelled', { error });
 
 /** BigQuery documentation, "Exporting table data": views and external tables cannot be extracted. */
 const extractableTypes = new Set(['TABLE', 'SNAPSHOT', 'CLONE']);

@@ -69,13 +69,16 @@ class LinesView implements ProgressView {
   constructor(private readonly write: (line: string) => void) {}
 
   show(report: DestinationReport): void {
-    const lines = statusLines(report);
-    for (const line of lines) if (!this.shown.has(line)) this.write(line);
-    this.shown = new Set(lines);
+    const lines = new Map(statusLines(report).map((line) => [withoutRate(line), line]));
+    for (const [known, line] of lines) if (!this.shown.has(known)) this.write(line);
+    this.shown = new Set(lines.keys());
   }
 
   stop(): void {}
 }
+
+/** A rate changes also while nothing moves. */
+const withoutRate = (line: string): string => line.replace(/, [^,]*\/s$/, '');
 
 /** One bar a table. */
 class BarsView implements ProgressView {

@@ -140,8 +140,8 @@ function parseTables(value: unknown): TableName[] {
   return tables;
 }
 
-/** BigQuery takes 1,024 bytes; a name stands twice in a shard's key, which S3 bounds to 1,024 bytes. */
-const tableNameBytesMax = 300;
+/** BigQuery takes 1,024 bytes; a name stands twice in a shard's key, which S3 bounds, and encoded in an extract job's id. */
+const tableNameBytesMax = 200;
 
 /** Table naming rules of the BigQuery documentation, less one name that would collide with the schemas' folder. */
 export function parseTableName(value: unknown): TableName {
@@ -169,13 +169,11 @@ function parseRunId(value: unknown): string {
   return text;
 }
 
-/** RFC 3339, not before the run could have finished, not in the future: a snapshot of the future cannot be read. */
+/** RFC 3339. A snapshot of the future cannot be read. */
 function parseFinishedAt(value: unknown, nowMs: number): string {
   const text = required('finishedAt', value);
-  const instantMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/.test(text)
-    ? Date.parse(text)
-    : NaN;
-  if (Number.isNaN(instantMs)) {
+  const instantMs = rfc3339Ms(text);
+  if (instantMs === undefined) {
     throw new InvalidInput(`finishedAt ${quote(text)} is not an RFC 3339 instant such as 2023-01-02T15:04:05.678Z.`);
   }
   if (instantMs > nowMs + clockSkewMs) {
@@ -184,6 +182,14 @@ function parseFinishedAt(value: unknown, nowMs: number): string {
     );
   }
   return new Date(instantMs).toISOString();
+}
+
+/** `Date.parse` takes other forms too, and moves a day that does not exist to the next month. */
+function rfc3339Ms(text: string): number | undefined {
+  const [, day] = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/.exec(text) ?? [];
+  const instantMs = Date.parse(text);
+  if (day === undefined || Number.isNaN(instantMs)) return undefined;
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day) ? instantMs : undefined;
 }
 
 /** `project.dataset`. A project may have a domain before a colon (Google Cloud, "Creating and managing projects"). */
@@ -211,4 +217,8 @@ function record(what: string, value: unknown): Record<string, unknown> {
 }
 
 /** Shows what was given without letting control characters or length spoil the sentence. */
-const quote = (text: string): string => `'${JSON.stringify(text.slice(0, 120)).slice(1, -1).replaceAll('\\"', '"')}'`;
+const quote = (text: string): string =>
+  `'${JSON.stringify(text.slice(0, 120))
+    .slice(1, -1)
+    .replaceAll('\\"', '"')
+    .replace(/[\u007f-\u009f]/g, '?')}'`;

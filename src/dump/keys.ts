@@ -53,15 +53,17 @@ export const extractUri = (stagingBucket: string, stagingPrefix: string, table: 
 
 /**
  * The id of an extract job. The same dump, table and number give the same id, so that a second insert finds the first.
- * BigQuery takes letters, digits, `_` and `-`, up to 1,024 of them (jobs.insert): every other character, and `-` itself,
- * is written as its code point between `-` signs, which keeps different tables' ids different.
+ * BigQuery takes letters, digits, `_` and `-`, up to 1,024 of them (jobs.insert): `-` is doubled and every other
+ * character written as its code point between `-` signs, which keeps different tables' ids different.
  */
 export function extractJobId(accountId: AccountId, folder: FolderName, table: TableName, extraction: number): string {
   return `s3-destination_${[accountId, folder, table, String(extraction)].map(jobIdPart).join('_')}`;
 }
 
 const jobIdPart = (text: string): string =>
-  text.replace(/[^A-Za-z0-9_]/gu, (character) => `-${character.codePointAt(0)?.toString(16) ?? ''}-`);
+  text.replace(/[^A-Za-z0-9_]/gu, (character) =>
+    character === '-' ? '--' : `-${character.codePointAt(0)?.toString(16) ?? ''}-`,
+  );
 
 /**
  * The role session's name: the customer's CloudTrail shows with it whose dump wrote what. STS takes 64 characters of

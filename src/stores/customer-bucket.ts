@@ -83,7 +83,10 @@ export class S3CustomerBuckets implements CustomerBuckets {
   private readonly regions = new Map<string, string>();
 
   constructor(private readonly options: S3CustomerBucketsOptions) {
-    const stsConfig = { region: options.region, requestHandler: { requestTimeout: smallRequestTimeoutMs } };
+    const stsConfig = {
+      region: options.region,
+      requestHandler: { requestTimeout: smallRequestTimeoutMs, throwOnRequestTimeout: true },
+    };
     this.workerSts = new STSClient(stsConfig);
     this.vendorSts = new STSClient({ ...stsConfig, credentials: () => this.vendorCredentials() });
   }

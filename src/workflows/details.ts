@@ -12,7 +12,7 @@ export function dumpDetails(status: DumpStatus): string {
     ),
   ];
   return lines(
-    `**${state}**: ${step}`,
+    `**${state}**: ${code(step)}`,
     '',
     `Account ${code(accountId)}, folder ${code(folder)}, run ${code(run.runId)} of ${code(run.dataset)}, read as of ${run.finishedAt}`,
     '',
@@ -85,7 +85,7 @@ function outcomeRow(dump: DumpOutcome): string {
   const outcome =
     dump.outcome === 'delivered'
       ? `delivered: ${count(dump.total.shards)} shards, ${bytesText(dump.total.bytes)}`
-      : `${dump.outcome}: ${plain(dump.reason)}`;
+      : `${dump.outcome}: ${code(dump.reason)}`;
   return `| ${code(dump.folder)} | ${code(dump.runId)} | ${outcome} |`;
 }
 

@@ -185,3 +185,14 @@ test('when only the worker shuts down, the job goes on: the next attempt finds i
   await expect(environment.run(extractTable, input)).rejects.toBeInstanceOf(CancelledFailure);
   expect(warehouse.cancelled).toEqual([]);
 });
+
+test('a cancellation is told as such although the job could not be cancelled', async () => {
+  const { warehouse, extractTable } = setUp();
+  const environment = dumpEnvironment();
+  warehouse.extract = () => {
+    setImmediate(() => environment.cancel());
+    return [running];
+  };
+  warehouse.cancelExtract = () => Promise.reject(new Error('BigQuery does not answer'));
+  await expect(environment.run(extractTable, input)).rejects.toBeInstanceOf(CancelledFailure);
+});

@@ -141,3 +141,19 @@ test('where nothing can be drawn, a line is printed when it has changed and only
   expect(written).toEqual(['  companies                extracting\n']);
   view.stop();
 });
+
+test('a rate that changes while nothing moves prints no line', () => {
+  const written: string[] = [];
+  const stream = { isTTY: false, write: (text: string) => written.push(text) > 0 };
+  const view = createProgressView(stream as unknown as NodeJS.WriteStream);
+  const report = {
+    destination: connected,
+    dump: { ...dump, tables: { companies: { state: 'copying', copied: total, total, since } } },
+  } as const;
+  view.show(report);
+  expect(written.join('')).toContain('/s');
+  written.length = 0;
+  jest.setSystemTime(nowMs + 5_000);
+  view.show(report);
+  expect(written).toEqual([]);
+});

@@ -156,7 +156,7 @@ describe('tables are refused', () => {
 });
 
 test('table names that BigQuery takes are taken', () => {
-  for (const name of ['paid_ads', 'ga4-events', 'Großkunden 2023', '会社', 'a'.repeat(300)]) {
+  for (const name of ['paid_ads', 'ga4-events', 'Großkunden 2023', '会社', 'a'.repeat(200)]) {
     expect(parseTableName(name)).toBe(name);
   }
 });
@@ -217,4 +217,12 @@ test.each(['1234abcd', 'arn:aws:kms:eu-west-1:111122223333:key/*', 'arn:aws:s3::
 test('a refusal shows what was given, shortened', () => {
   const message = refusal(() => parseDestination({ ...settings, bucket: `Acme "${'x'.repeat(5000)}` }));
   expect(message).toContain(`Bucket 'Acme "xxx`);
+});
+
+test('a day that does not exist is refused, not moved to the next month', () => {
+  expect(() => parseModellingRun({ ...run, finishedAt: '2022-02-30T00:00:00Z' }, nowMs)).toThrow(InvalidInput);
+});
+
+test('what is quoted cannot steer a terminal', () => {
+  expect(refusal(() => parseDestination({ ...settings, path: 'a\u009b31mb\u007f' }))).not.toMatch(/[\u007f-\u009f]/);
 });

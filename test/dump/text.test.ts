@@ -10,3 +10,8 @@ test.each([
 ])('%d bytes are shown as %s', (bytes, text) => {
   expect(bytesText(bytes)).toBe(text);
 });
+
+test('a number that would be rounded to a thousand goes to the next unit', () => {
+  expect(bytesText(999)).toBe('999 B');
+  expect(bytesText(999_999)).toBe('1.0 MB');
+});

@@ -83,7 +83,7 @@ function expectHarmless(outside: readonly string[], headings: number): void {
 
 test("a dump's page shows for each table its state, and how much of it is done", () => {
   const { outside } = read(dumpDetails(dump));
-  expect(outside[0]).toBe('**NeedsAttention**: deliver tables');
+  expect(outside[0]).toBe('**NeedsAttention**: `deliver tables`');
   expect(outside).toContain(
     'Account `acc_7Hq2`, folder `2023-01-02T15:04`, run `run-42` of `acme-prod.data`, read as of 2023-01-02T15:00:00.000Z',
   );
@@ -175,7 +175,7 @@ test("a destination's page lists past dumps, newest first, and why one failed", 
     '| folder | run | outcome |',
     '|---|---|---|',
     '| `2023-01-02T15:04` | `run-42` | delivered: 1,200 shards, 3.4 GB |',
-    '| `2023-01-02T15:04` | `run-41` | failed: Staged files are gone |',
+    '| `2023-01-02T15:04` | `run-41` | failed: `Staged files are gone` |',
   ]);
 });
 
@@ -193,4 +193,16 @@ test('hostile reasons, runs and notes stay in their cells and fences', () => {
   for (const row of rows) expect(row).toHaveLength(3);
   expect(fenced).toEqual([hostile.replaceAll('\r\n', '\n')]);
   expectHarmless(outside, 0);
+});
+
+test("a failure's text can neither link nor load an image, in a dump's heading or in a destination's list", () => {
+  const reason = '![x](https://evil.example/pixel.png)\n\n# Approved\n<img src=x>';
+  const lines = [
+    dumpDetails({ ...dump, step: reason }),
+    destinationDetails({ ...destination, recentDumps: [{ outcome: 'failed', folder, runId: 'run-1', reason }] }),
+  ]
+    .join('\n')
+    .split('\n');
+  expect(lines).not.toContain('# Approved');
+  expect(lines.join('\n').replace(/`[^`]*`/g, '')).not.toMatch(/!\[|<img/);
 });
