@@ -105,23 +105,21 @@ export class S3CustomerBuckets implements CustomerBuckets {
   }
 
   private async put(delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
-    const { settings } = delivery;
+    const { bucket } = delivery.settings;
+    const asked = this.regions.get(bucket) ?? this.options.region;
     try {
-      await this.putInKnownRegion(delivery, object, signal);
-    } catch (error) {
-      const region = redirectedRegion(error);
-      if (region === undefined || region === this.regionOf(settings.bucket)) throw asFailure(error);
-      this.regions.set(settings.bucket, region);
-      await this.putInKnownRegion(delivery, object, signal).catch((again: unknown) => {
-        throw asFailure(again);
+      await this.putIn(asked, delivery, object, signal).catch((error: unknown) => {
+        const region = redirectedRegion(error);
+        if (region === undefined || region === asked) throw error;
+        this.regions.set(bucket, region);
+        return this.putIn(region, delivery, object, signal);
       });
-    }
-    function asFailure(error: unknown): unknown {
-      return isCancelled(signal) ? error : putFailure(error, settings, object.key);
+    } catch (error) {
+      throw isCancelled(signal) ? error : putFailure(error, delivery.settings, object.key);
     }
   }
 
-  private async putInKnownRegion(delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
+  private async putIn(region: string, delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
     const { bucket, bucketOwner } = delivery.settings;
     const request: PutObjectCommandInput = {
       Bucket: bucket,
@@ -130,7 +128,7 @@ export class S3CustomerBuckets implements CustomerBuckets {
       ACL: 'bucket-owner-full-control',
       ExpectedBucketOwner: bucketOwner,
     };
-    const client = this.clientFor(delivery, this.regionOf(bucket));
+    const client = this.clientFor(delivery, region);
     if (typeof object.body === 'string') {
       const small = { ...request, Body: object.body, ChecksumAlgorithm: 'CRC32C' } as const;
       await client.send(new PutObjectCommand(small), { abortSignal: signal });
@@ -151,10 +149,6 @@ export class S3CustomerBuckets implements CustomerBuckets {
     } finally {
       body.destroy();
     }
-  }
-
-  private regionOf(bucket: string): string {
-    return this.regions.get(bucket) ?? this.options.region;
   }
 
   private clientFor(delivery: Delivery, region: string): S3Client {

@@ -187,6 +187,17 @@ describe('a dump of tables that change while it runs', () => {
     for (const { LastModified } of objects) expect(Number(LastModified)).toBeLessThanOrEqual(written);
   });
 
+  test('learns the region of the bucket without failing an activity', async () => {
+    const { destination } = await destinations.status(account);
+    const dump = client.workflow.getHandle(`dump/${account}/${destination.recentDumps[0]?.folder ?? ''}`);
+    const { events = [] } = await dump.fetchHistory();
+    const attempts = (events ?? []).map(
+      ({ activityTaskStartedEventAttributes }) => activityTaskStartedEventAttributes?.attempt ?? 1,
+    );
+    expect(new Set(attempts)).toEqual(new Set([1]));
+    expect(proxy.recorded.filter(({ status }) => status === 301).length).toBeGreaterThan(0);
+  });
+
   test('leaves nothing in staging', async () => {
     expect(await sandbox.staged()).toEqual([]);
   });
