@@ -105,6 +105,8 @@ export const isFailureType = (type: string | null | undefined): type is FailureT
 
 /** What an activity's failure carries beside its message. */
 export interface FailureDetails {
+  /** What failed, without what to do about it. */
+  readonly problem: string;
   /** What exactly to change. May hold a policy statement. */
   readonly remedy: string;
   /** What a copy had achieved when it failed: a person's retry is another activity, which does not see this one's heartbeat. */
@@ -114,8 +116,10 @@ export interface FailureDetails {
 /** A failure as it is shown to people. */
 export interface Fault {
   readonly type: FailureType;
-  readonly message: string;
+  /** What failed. */
+  readonly problem: string;
   readonly mender: Mender;
+  /** What exactly to change. */
   readonly remedy: string;
   readonly retriesHourly: boolean;
 }

@@ -18,11 +18,11 @@ import { permissionPolicy, trustPolicy, type PolicyDocument } from './dump/polic
 import { quotaRetryDelayMs, rateLimitRetryDelayMs } from './timing';
 
 /** A failure of {@link failureRules}. Never retried by Temporal: waiting and trying again is the dump's business. */
-export function failure(type: FailureType, message: string, remedy: string, cause?: unknown): ApplicationFailure {
-  const details: FailureDetails = { remedy };
+export function failure(type: FailureType, problem: string, remedy: string, cause?: unknown): ApplicationFailure {
+  const details: FailureDetails = { problem, remedy };
   return ApplicationFailure.create({
     type,
-    message: `${message} ${whose[failureRules[type].mender]}: ${remedy}`,
+    message: `${problem} ${whose[failureRules[type].mender]}: ${remedy}`,
     nonRetryable: true,
     details: [details],
     ...causeOf(cause),

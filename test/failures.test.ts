@@ -86,7 +86,7 @@ test.each(refusals)('%s is left to a person, who is told what to change', (type,
   const [what, remedy = ''] = refused.message.split(whose[failureRules[type].mender]);
   expect(what).toMatch(/\[\w+=[^\]]+\]/);
   expect(remedy).toMatch(/.{20}/);
-  expect(refused.details).toEqual([{ remedy }]);
+  expect(refused.details).toEqual([{ problem: what?.trimEnd(), remedy }]);
 });
 
 test('every failure type that an answer can lead to has a case above', () => {

@@ -1,6 +1,6 @@
 /** `status` for people: plain lines, and progress bars where a terminal can show them. */
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { TableProgress } from '../contract';
+import type { Fault, TableProgress } from '../contract';
 import { bytesText } from '../dump/text';
 import type { DestinationReport, DumpReport } from './destinations';
 
@@ -22,7 +22,7 @@ export function statusLines({ destination, dump }: DestinationReport): string[] 
 
 export const dumpLines = (dump: DumpReport): string[] => [
   `dump ${dump.folder} of run ${dump.run.runId}: ${dump.state}, ${dump.step}`,
-  ...(dump.stepFault === undefined ? [] : [`  ${dump.stepFault.type}: ${dump.stepFault.message}`]),
+  ...(dump.stepFault === undefined ? [] : [`  ${faultText(dump.stepFault)}`]),
   ...Object.entries(dump.tables).map(([table, progress]) => `  ${table.padEnd(24)} ${tableText(progress)}`),
   ...dump.retrying.map((trouble) => `  retrying ${trouble}`),
 ];
@@ -38,9 +38,12 @@ function tableText(progress: TableProgress): string {
     case 'delivered':
       return `${progress.state}: ${progress.total.shards} shards, ${bytesText(progress.total.bytes)}`;
     case 'needs attention':
-      return `needs attention: ${progress.fault.type}: ${progress.fault.message}`;
+      return `needs attention: ${faultText(progress.fault)}`;
   }
 }
+
+const faultText = ({ type, problem, mender, remedy }: Fault): string =>
+  `${type}: ${problem} To be mended by the ${mender}: ${remedy}`;
 
 type Copying = Extract<TableProgress, { state: 'copying' }>;
 

@@ -68,7 +68,7 @@ function amount(progress: TableProgress, show: (copied: Copied) => string): stri
   }
 }
 
-/** What AWS and Google said is not ours: it is fenced, so that it cannot pose as anything in the UI. */
+/** What AWS and Google said is not ours: as inline code it cannot pose as anything. The UI does not show fenced code. */
 function faultSection(subject: string, fault: Fault): string {
   const whose = { customer: 'The customer', vendor: 'We', nobody: 'Nobody' }[fault.mender];
   const again = fault.retriesHourly ? 'It is tried again every hour by itself.' : 'It waits for the signal.';
@@ -77,7 +77,9 @@ function faultSection(subject: string, fault: Fault): string {
     '',
     `${whose} must mend this; then send the signal \`retry\`. ${again}`,
     '',
-    fenced(fault.message),
+    `What failed: ${code(fault.problem)}`,
+    '',
+    `What to change: ${code(fault.remedy)}`,
   );
 }
 
@@ -90,20 +92,11 @@ function outcomeRow(dump: DumpOutcome): string {
 }
 
 const noteSection = (notes: readonly string[]): string[] =>
-  notes.length === 0 ? [] : ['', 'Messages that could not be followed:', '', fenced(notes.join('\n'))];
+  notes.length === 0 ? [] : ['', 'Messages that could not be followed:', '', ...notes.map((note) => `- ${code(note)}`)];
 
 const lines = (...text: string[]): string => text.join('\n');
 
-/** Text from outside as inline code: no backtick, pipe or line break of its own survives. */
-const code = (text: string): string => `\`${plain(text)}\``;
-
-const plain = (text: string): string => text.replace(/[`|<>\r\n]+/g, ' ').slice(0, 300);
-
-/** A fence longer than any run of backticks within. */
-function fenced(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = '`'.repeat(longest + 1);
-  return lines(fence, text, fence);
-}
+/** Text from outside as inline code: no backtick, pipe, angle bracket or line break of its own survives. */
+const code = (text: string): string => `\`${text.replace(/[`|<>\s]+/g, ' ').slice(0, 2_000)}\``;
 
 const count = (value: number): string => value.toLocaleString('en-GB');

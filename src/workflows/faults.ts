@@ -10,7 +10,7 @@ export function faultOf(error: unknown): Fault | undefined {
   const [details] = (cause.details ?? []) as [FailureDetails?];
   return {
     type: cause.type,
-    message: cause.message,
+    problem: details?.problem ?? cause.message,
     mender: rule.mender,
     remedy: details?.remedy ?? '',
     retriesHourly: rule.dump === 'retries-hourly',

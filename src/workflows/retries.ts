@@ -16,7 +16,7 @@ export class Retries {
     this.waiting.add(waiting);
     const over = (): boolean => waiting.requested || orElse();
     try {
-      await (everyMs === undefined ? condition(over) : condition(over, everyMs));
+      await (everyMs === undefined ? condition(over) : condition(over, everyMs, { summary: 'tries again by itself' }));
     } finally {
       this.waiting.delete(waiting);
     }

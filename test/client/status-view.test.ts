@@ -18,7 +18,7 @@ const notConnected: DestinationStatus = { accountId, paused: false, recentDumps:
 const connected: DestinationStatus = { ...notConnected, settings };
 const fault: Fault = {
   type: 'BucketMissing',
-  message: 'S3 refused a put.',
+  problem: 'S3 refused a put.',
   mender: 'customer',
   remedy: 'create the bucket.',
   retriesHourly: true,
@@ -77,8 +77,8 @@ test('a dump at work shows for each table how far it is', () => {
   ]);
 });
 
-test('what needs attention is shown with its type and message, of a step and of a table', () => {
-  const stepFault: Fault = { ...fault, type: 'RoleNotAssumable', message: 'The customer role cannot be assumed.' };
+test('what needs attention is shown with its type and what to do about it, of a step and of a table', () => {
+  const stepFault: Fault = { ...fault, type: 'RoleNotAssumable', problem: 'The customer role cannot be assumed.' };
   const events = { state: 'needs attention', fault, copied: { shards: 5, bytes: 1 }, total } as const;
   const lines = statusLines({
     destination: connected,
@@ -86,8 +86,8 @@ test('what needs attention is shown with its type and message, of a step and of 
   });
   expect(lines.slice(1)).toEqual([
     'dump 2023-01-02T15:04 of run run-42: NeedsAttention, deliver tables',
-    '  RoleNotAssumable: The customer role cannot be assumed.',
-    '  events                   needs attention: BucketMissing: S3 refused a put.',
+    '  RoleNotAssumable: The customer role cannot be assumed. To be mended by the customer: create the bucket.',
+    '  events                   needs attention: BucketMissing: S3 refused a put. To be mended by the customer: create the bucket.',
   ]);
 });
 

@@ -278,7 +278,7 @@ test('a role that wants another external id is refused, the dump says what to me
 
   const { dump } = await waitsForAttention(accountId);
   expect(dump?.stepFault).toMatchObject({ type: 'RoleNotAssumable', mender: 'customer', retriesHourly: true });
-  expect(dump?.stepFault?.message).toContain(`[role=${distrustful.roleArn} externalId=${accountId}]`);
+  expect(dump?.stepFault?.problem).toContain(`[role=${distrustful.roleArn} externalId=${accountId}]`);
   expect(dump?.stepFault?.remedy).toContain(JSON.stringify(trustPolicy(accountId)));
   expect(await distrustful.objects()).toEqual([]);
   await expect(
@@ -360,7 +360,7 @@ test('a view, a missing table and a location without staging are named, and the 
     80_000,
   );
   expect(next.dump?.tables['contacts']).toMatchObject({
-    fault: { type: 'StagingLocationNotConfigured', message: expect.stringContaining('STAGING_BUCKETS') as string },
+    fault: { type: 'StagingLocationNotConfigured', remedy: expect.stringContaining('STAGING_BUCKETS') as string },
   });
 });
 

@@ -47,7 +47,7 @@ export const staged = (shardCount: number): StagedTable => ({
 
 /** A failure as the real activities throw it. */
 export function needsAttention(type: FailureType): ApplicationFailure {
-  const details: FailureDetails = { remedy: 'mend it' };
+  const details: FailureDetails = { problem: `${type}.`, remedy: 'mend it' };
   return ApplicationFailure.create({ type, message: `${type}: mend it`, nonRetryable: true, details: [details] });
 }
 
