@@ -1,6 +1,6 @@
 /** `status` for people: plain lines, and progress bars where a terminal can show them. */
-import { MultiBar, type SingleBar } from 'cli-progress';
-import type { Fault, TableProgress } from '../contract';
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import type { DumpOutcome, Fault, TableProgress } from '../contract';
 import { bytesText } from '../dump/text';
 import type { DestinationReport, DumpReport } from './destinations';
 
@@ -91,45 +91,58 @@ class BarsView implements ProgressView {
 
   constructor(private readonly terminal: NodeJS.WriteStream) {}
 
-  show({ dump }: DestinationReport): void {
-    if (dump === undefined) return this.stop();
+  show({ destination, dump }: DestinationReport): void {
+    if (dump === undefined) return this.end(destination.recentDumps.at(-1));
     if (dump.folder !== this.folder) this.begin(dump);
-    for (const [table, progress] of Object.entries(dump.tables)) {
-      const bar = this.tables.get(table);
-      const { done, total, note } = barOf(progress);
-      bar?.setTotal(total);
-      bar?.update(done, { note });
-    }
+    for (const [table, progress] of Object.entries(dump.tables)) this.draw(table, barOf(progress));
   }
 
   stop(): void {
     this.bars?.stop();
     this.bars = undefined;
     this.folder = undefined;
+    this.tables.clear();
+  }
+
+  /** The last that was seen of a dump may be short of its end. */
+  private end(last: DumpOutcome | undefined): void {
+    if (last?.folder === this.folder && last?.outcome === 'delivered') {
+      for (const [table, bar] of this.tables)
+        this.draw(table, { done: bar.getTotal(), total: bar.getTotal(), note: 'delivered' });
+    }
+    this.stop();
+  }
+
+  private draw(table: string, { done, total, note }: BarState): void {
+    const bar = this.tables.get(table);
+    bar?.setTotal(total ?? 1);
+    bar?.update(done, { note, shards: total === undefined ? '' : `${done}/${total} shards` });
   }
 
   private begin(dump: DumpReport): void {
     this.stop();
     this.terminal.write(`dump ${dump.folder} of run ${dump.run.runId}\n`);
     this.folder = dump.folder;
-    this.bars = new MultiBar({
-      format: '{table} {bar} {value}/{total} shards  {note}',
-      stream: this.terminal,
-      barsize: 24,
-      hideCursor: true,
-      forceRedraw: true,
-    });
+    const options = { format: '{table} {bar} {shards}  {note}', stream: this.terminal, barsize: 24, hideCursor: true };
+    this.bars = new MultiBar({ ...options, forceRedraw: true }, Presets.shades_classic);
     for (const table of Object.keys(dump.tables)) {
-      this.tables.set(table, this.bars.create(1, 0, { table: table.padEnd(22), note: 'waiting' }));
+      this.tables.set(table, this.bars.create(1, 0, { table: table.padEnd(22), shards: '', note: 'waiting' }));
     }
   }
 }
 
-function barOf(progress: TableProgress): { done: number; total: number; note: string } {
+interface BarState {
+  readonly done: number;
+  /** Absent until the table's shards are known. */
+  readonly total?: number;
+  readonly note: string;
+}
+
+function barOf(progress: TableProgress): BarState {
   switch (progress.state) {
     case 'waiting':
     case 'extracting':
-      return { done: 0, total: 1, note: progress.state };
+      return { done: 0, note: progress.state };
     case 'copying':
       return {
         done: progress.copied.shards,
@@ -146,7 +159,7 @@ function barOf(progress: TableProgress): { done: number; total: number; note: st
     case 'needs attention':
       return {
         done: progress.copied.shards,
-        total: progress.total?.shards ?? 1,
+        ...(progress.total === undefined ? {} : { total: progress.total.shards }),
         note: `needs attention: ${progress.fault.type}`,
       };
   }
