@@ -1,4 +1,5 @@
 /** `npm run demo`: starts the sandbox, delivers a dump of made-up (or the user's own) tables, and shows what came of it. */
+import { statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { watchUntil } from '../src/client/command-line';
 import { withDestinations, type DestinationReport, type Destinations } from '../src/client/destinations';
@@ -57,6 +58,9 @@ function readOptions(argv: readonly string[]): DemoOptions | 'help' {
   if (values.help) return 'help';
   if (values.empty !== undefined && !(values.empty in b2bTables)) {
     throw new InvalidInput(`--empty names '${values.empty}': it is one of ${Object.keys(b2bTables).join(', ')}.`);
+  }
+  if (values.data !== undefined && !statSync(values.data, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidInput(`--data names '${values.data}', which is not a folder.`);
   }
   return {
     once: values.once,

@@ -106,14 +106,15 @@ export class Sandbox {
     return customer;
   }
 
-  /** A worker of its own process, as in production. Ready when it polls. */
-  async startWorker(environment: Readonly<Record<string, string>> = {}): Promise<Running> {
-    const running = start('The worker', process.execPath, [compiled('src', 'worker.js')], {
+  /** A worker of its own process, as in production. Ready when it polls all its queues. */
+  async startWorker(environment: Readonly<Record<string, string>> = {}, queues = 'all'): Promise<Running> {
+    const running = start('The worker', process.execPath, [compiled('src', 'worker.js'), '--queues', queues], {
       ...this.environment,
       ...environment,
     });
     this.parts.unshift(running);
-    await untilReady(running, async () => (running.output().match(/RUNNING/g) ?? []).length >= 2);
+    const workers = queues === 'all' ? 2 : 1;
+    await untilReady(running, async () => (running.output().match(/RUNNING/g) ?? []).length >= workers);
     return running;
   }
 

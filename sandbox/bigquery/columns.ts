@@ -88,6 +88,8 @@ function valueJson(column: Column, value: string, depth: number): string {
 
 const jsonString = (text: string): string => `to_json(${text})::VARCHAR`;
 
-/** The part of a second after the point, without trailing zeros; nothing for a whole second. */
-const fraction = (value: string): string =>
-  `CASE WHEN epoch_us(${value}) % 1000000 = 0 THEN '' ELSE rtrim('.' || lpad((epoch_us(${value}) % 1000000)::VARCHAR, 6, '0'), '0') END`;
+/** The part of a second after the point, without trailing zeros; nothing for a whole second. Also before 1970. */
+function fraction(value: string): string {
+  const micros = `((epoch_us(${value}) % 1000000 + 1000000) % 1000000)`;
+  return `CASE WHEN ${micros} = 0 THEN '' ELSE rtrim('.' || lpad(${micros}::VARCHAR, 6, '0'), '0') END`;
+}

@@ -62,6 +62,9 @@ export interface S3CustomerBucketsOptions {
 /** A role chained from a role lives one hour at most (STS API reference, "AssumeRole", DurationSeconds). */
 const sessionSeconds = 3600;
 
+const ignore = (): void => {};
+const silent = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
+
 /** One client per dump and region: more than a worker has in hand, few enough to forget old credentials. */
 const cachedClientsMax = 64;
 
@@ -172,6 +175,8 @@ export class S3CustomerBuckets implements CustomerBuckets {
       requestHandler: { connectionTimeout: smallRequestTimeoutMs, socketTimeout: stallTimeoutMs },
       // A streamed body cannot be sent twice, and Temporal retries the rest at its own pace.
       maxAttempts: 1,
+      // What the SDK would warn of is thrown as well, and named then.
+      logger: silent,
     };
   }
 

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { File, Storage } from '@google-cloud/storage';
+import { inLanes } from '../dump/lanes';
 import { stagingFailure } from '../failures';
 
 /** A file of a staging bucket, at one generation: what was listed is what is read. */
@@ -22,6 +23,8 @@ export interface StagingBuckets {
   /** Nothing is left under `prefix`; that there was nothing is no failure. */
   deleteAll(bucket: string, prefix: string): Promise<void>;
 }
+
+const deletionsSideBySide = 16;
 
 export class GcsStagingBuckets implements StagingBuckets {
   constructor(private readonly storage: Storage) {}
@@ -63,11 +66,17 @@ export class GcsStagingBuckets implements StagingBuckets {
   }
 
   async deleteAll(bucket: string, prefix: string): Promise<void> {
-    try {
-      await this.storage.bucket(bucket).deleteFiles({ prefix });
-    } catch (error) {
-      throw stagingFailure(error, bucket);
-    }
+    const files = await this.list(bucket, prefix);
+    await inLanes(files, deletionsSideBySide, async ({ name }) => {
+      // Another attempt may have been there first; that is no missing bucket.
+      await this.storage
+        .bucket(bucket)
+        .file(name)
+        .delete({ ignoreNotFound: true })
+        .catch((error: unknown) => {
+          throw stagingFailure(error, bucket, name);
+        });
+    });
   }
 }
 

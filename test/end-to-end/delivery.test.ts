@@ -1,73 +1,41 @@
 /** The promise to customers, on the whole sandbox: a worker process, a real Temporal server, the real clients. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import type { TableField } from '@google-cloud/bigquery';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
-import { Client, Connection } from '@temporalio/client';
 import type { CustomerAccount } from '../../sandbox/aws';
 import { compiled } from '../../sandbox/processes';
-import { loadBucket, location, project, Sandbox } from '../../sandbox/sandbox';
-import { seedWarehouse } from '../../sandbox/warehouse-seed';
-import { Destinations, type DestinationReport } from '../../src/client/destinations';
+import { loadBucket, project, type Sandbox } from '../../sandbox/sandbox';
+import type { DestinationReport, Destinations } from '../../src/client/destinations';
 import { taskQueues } from '../../src/contract';
 import { defaultTables, parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { defaultVendorRoleArn, trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
 import { compareRows, keysIn, readJson, type GuideColumn, type GuideReceipt } from './delivered';
+import { dataset, EndToEnd } from './environment';
 import { plainText } from './plain-text';
-import { RecordingProxy } from './recording-proxy';
+import type { RecordingProxy } from './recording-proxy';
 
-const silent = (): void => {};
-const dataset = `${project}.data_platform`;
 const account = parseAccountId('acc_7Hq2');
 const bucket = parseBucketName('acme-data-platform');
 
+let endToEnd: EndToEnd;
 let sandbox: Sandbox;
 let proxy: RecordingProxy;
-let connection: Connection;
-let client: Client;
 let destinations: Destinations;
 let customer: CustomerAccount;
-let parquetFolder: string;
 
 beforeAll(async () => {
-  parquetFolder = await mkdtemp(path.join(os.tmpdir(), 'seeded-'));
-  sandbox = await Sandbox.start({ ports: 'free', say: silent, shardRows: 500, jobDelayMs: 400 });
-  proxy = await RecordingProxy.start(sandbox.environment['AWS_ENDPOINT_URL'] ?? '');
-  connection = await Connection.connect({ address: sandbox.environment['TEMPORAL_ADDRESS'] ?? '' });
-  client = new Client({ connection });
-  destinations = new Destinations(client);
-  [customer] = await Promise.all([
-    sandbox.addCustomer(account, bucket),
-    sandbox.startWorker({ AWS_ENDPOINT_URL: proxy.url }),
-    seedWarehouse(
-      {
-        ...{ bigquery: sandbox.bigquery, storage: sandbox.storage, dataset: 'data_platform', location, loadBucket },
-        ...{ seed: 7, scale: 0.05, emptyTable: 'paid_ads', parquetFolder, shardRows: { companies: 2 } },
-      },
-      silent,
-    ),
-  ]);
+  endToEnd = await EndToEnd.start({
+    scale: 0.05,
+    shardRows: 500,
+    emptyTable: 'paid_ads',
+    shardRowsOf: { companies: 2 },
+  });
+  ({ sandbox, proxy, destinations } = endToEnd);
+  [customer] = await Promise.all([sandbox.addCustomer(account, bucket), endToEnd.startWorker()]);
 });
-
-afterAll(async () => {
-  await connection?.close();
-  await proxy?.stop();
-  await sandbox?.stop();
-  await rm(parquetFolder, { recursive: true });
-});
-
-const outcomeOf = ({ destination }: DestinationReport, runId: string) =>
-  destination.recentDumps.find((dump) => dump.runId === runId);
-
-async function ended(accountId: string, runId: string) {
-  const read = () => destinations.status(accountId);
-  const report = await eventually(read, (status) => outcomeOf(status, runId) !== undefined, 110_000);
-  return outcomeOf(report, runId);
-}
+afterAll(() => endToEnd?.stop());
 
 const waitsForAttention = (accountId: string) =>
   eventually(
@@ -98,7 +66,7 @@ describe('a dump of tables that change while it runs', () => {
       ({ dump }) => dump?.tables['events']?.state === 'extracting',
     );
     await changeTables('during the dump');
-    await ended(account, 'run-1');
+    await endToEnd.ended(account, 'run-1');
     receipt = await readJson<GuideReceipt>(customer, 'receipt.json');
   });
 
@@ -108,7 +76,7 @@ describe('a dump of tables that change while it runs', () => {
     await tables.table('companies').insert([{ company_id: mark, name: mark }]);
     const [file] = await sandbox.storage
       .bucket(loadBucket)
-      .upload(path.join(parquetFolder, 'revenue.parquet'), { destination: 'revenue', resumable: false });
+      .upload(endToEnd.parquetFile('revenue'), { destination: 'revenue', resumable: false });
     const load = { sourceFormat: 'PARQUET', writeDisposition: 'WRITE_TRUNCATE' };
     await tables.table('events').insert([{ event_id: mark }]);
     await tables.table('revenue').createLoadJob(file, load);
@@ -117,7 +85,7 @@ describe('a dump of tables that change while it runs', () => {
   test.each(defaultTables)('delivers the rows of %s as they were when the run finished', async (table) => {
     const delivered = receipt.tables[table];
     if (delivered === undefined) throw new Error(`The receipt does not name ${table}`);
-    const difference = await compareRows(customer, delivered, path.join(parquetFolder, `${table}.parquet`));
+    const difference = await compareRows(customer, delivered, endToEnd.parquetFile(table));
     expect(difference).toEqual({
       sourceRows: difference.sourceRows,
       deliveredRows: difference.sourceRows,
@@ -189,7 +157,7 @@ describe('a dump of tables that change while it runs', () => {
 
   test('learns the region of the bucket without failing an activity', async () => {
     const { destination } = await destinations.status(account);
-    const dump = client.workflow.getHandle(`dump/${account}/${destination.recentDumps[0]?.folder ?? ''}`);
+    const dump = endToEnd.client.workflow.getHandle(`dump/${account}/${destination.recentDumps[0]?.folder ?? ''}`);
     const { events = [] } = await dump.fetchHistory();
     const attempts = (events ?? []).map(
       ({ activityTaskStartedEventAttributes }) => activityTaskStartedEventAttributes?.attempt ?? 1,
@@ -232,8 +200,8 @@ describe('a dump of tables that change while it runs', () => {
     );
     secrets.push(sandbox.environment['AWS_ACCESS_KEY_ID'] ?? '', sandbox.environment['AWS_SECRET_ACCESS_KEY'] ?? '');
     expect(secrets.length).toBeGreaterThan(8);
-    for await (const { workflowId, runId } of client.workflow.list()) {
-      const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    for await (const { workflowId, runId } of endToEnd.client.workflow.list()) {
+      const history = await endToEnd.client.workflow.getHandle(workflowId, runId).fetchHistory();
       const text = plainText(history);
       expect(text).toContain(taskQueues.control);
       for (const secret of secrets) expect(text).not.toContain(secret);
@@ -252,14 +220,14 @@ test('with a path, every key is under it and in the receipt', async () => {
     tables: ['contacts'],
   });
   await destinations.modellingRunSucceeded(accountId, { runId: 'run-1', finishedAt: new Date(), dataset });
-  expect(await ended(accountId, 'run-1')).toMatchObject({ receiptKey: 'exports/dream data/receipt.json' });
+  expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ receiptKey: 'exports/dream data/receipt.json' });
   const receipt = await readJson<GuideReceipt>(withPath, 'exports/dream data/receipt.json');
   expect(receipt.tables['contacts']?.folder).toMatch(/^exports\/dream data\/\d{4}-\d\d-\d\dT\d\d:\d\d\/contacts$/);
   for (const { Key } of await withPath.objects()) expect(Key).toMatch(/^exports\/dream data\//);
   const difference = await compareRows(
     withPath,
     receipt.tables['contacts'] ?? { folder: '', total_file_count: 0, schemas: { bigquery: '' } },
-    path.join(parquetFolder, 'contacts.parquet'),
+    endToEnd.parquetFile('contacts'),
   );
   expect(difference).toMatchObject({ missing: 0, unexpected: 0 });
 });
@@ -288,7 +256,7 @@ test('a role that wants another external id is refused, the dump says what to me
   await distrustful.setTrust(trustPolicy(accountId));
   const { stdout } = await commandLine('retry', accountId);
   expect(stdout).toMatch(/^Asked dump\/acc_trust\/.* to retry all that waits\.\n$/);
-  expect(await ended(accountId, 'run-1')).toMatchObject({ outcome: 'delivered' });
+  expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ outcome: 'delivered' });
 });
 
 test('the stand-in refuses the customer role without an external id and with a wrong one', async () => {
@@ -353,7 +321,7 @@ test('a view, a missing table and a location without staging are named, and the 
     finishedAt: new Date(),
     dataset: `${project}.american`,
   });
-  expect(await ended(accountId, 'run-1')).toMatchObject({ outcome: 'superseded' });
+  expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ outcome: 'superseded' });
   const next = await eventually(
     () => destinations.status(accountId),
     ({ dump: second }) => second?.state === 'NeedsAttention',

@@ -1,0 +1,79 @@
+/** What end-to-end tests share: a sandbox with made-up tables, a proxy before AWS that writes down all that is asked. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import type { Running } from '../../sandbox/processes';
+import { loadBucket, location, project, Sandbox } from '../../sandbox/sandbox';
+import { seedWarehouse } from '../../sandbox/warehouse-seed';
+import { Destinations, type DestinationReport } from '../../src/client/destinations';
+import type { DumpOutcome } from '../../src/contract';
+import { eventually } from '../eventually';
+import { RecordingProxy } from './recording-proxy';
+
+export const datasetId = 'data_platform';
+export const dataset = `${project}.${datasetId}`;
+
+interface Data {
+  readonly scale: number;
+  /** Rows to a shard. */
+  readonly shardRows: number;
+  readonly emptyTable?: string;
+  /** Rows to a shard of tables that are to have more, or fewer, shards. */
+  readonly shardRowsOf?: Readonly<Record<string, number>>;
+}
+
+export class EndToEnd {
+  private constructor(
+    readonly sandbox: Sandbox,
+    readonly proxy: RecordingProxy,
+    readonly client: Client,
+    private readonly connection: Connection,
+    private readonly parquetFolder: string,
+  ) {}
+
+  static async start({ scale, shardRows, emptyTable, shardRowsOf }: Data): Promise<EndToEnd> {
+    const parquetFolder = await mkdtemp(path.join(os.tmpdir(), 'seeded-'));
+    const sandbox = await Sandbox.start({ ports: 'free', say: () => {}, shardRows, jobDelayMs: 400 });
+    const proxy = await RecordingProxy.start(sandbox.environment['AWS_ENDPOINT_URL'] ?? '');
+    const connection = await Connection.connect({ address: sandbox.environment['TEMPORAL_ADDRESS'] ?? '' });
+    const { bigquery, storage } = sandbox;
+    await seedWarehouse(
+      {
+        ...{ bigquery, storage, dataset: datasetId, location, loadBucket, seed: 7, scale, parquetFolder, emptyTable },
+        ...(shardRowsOf === undefined ? {} : { shardRows: shardRowsOf }),
+      },
+      () => {},
+    );
+    return new EndToEnd(sandbox, proxy, new Client({ connection }), connection, parquetFolder);
+  }
+
+  get destinations(): Destinations {
+    return new Destinations(this.client);
+  }
+
+  /** The rows that a table was made with. */
+  parquetFile(table: string): string {
+    return path.join(this.parquetFolder, `${table}.parquet`);
+  }
+
+  startWorker(environment: Readonly<Record<string, string>> = {}, queues?: string): Promise<Running> {
+    return this.sandbox.startWorker({ AWS_ENDPOINT_URL: this.proxy.url, ...environment }, queues);
+  }
+
+  async ended(accountId: string, runId: string): Promise<DumpOutcome> {
+    const outcomeOf = ({ destination }: DestinationReport): DumpOutcome | undefined =>
+      destination.recentDumps.find((dump) => dump.runId === runId);
+    const read = async (): Promise<DumpOutcome | undefined> => outcomeOf(await this.destinations.status(accountId));
+    const outcome = await eventually(read, (found) => found !== undefined, 110_000);
+    if (outcome === undefined) throw new Error(`Run ${runId} has no outcome`);
+    return outcome;
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+    await this.proxy.stop();
+    await this.sandbox.stop();
+    await rm(this.parquetFolder, { recursive: true });
+  }
+}

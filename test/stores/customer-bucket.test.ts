@@ -1,0 +1,222 @@
+/** STS and S3 through the real client, against an AWS stand-in that checks who may do what. */
+import { Readable } from 'node:stream';
+import { ApplicationFailure } from '@temporalio/common';
+import { CustomerAccount, setUpVendor, startAws } from '../../sandbox/aws';
+import { freePort, type Running } from '../../sandbox/processes';
+import { identityOfDump, type AccountId } from '../../src/contract';
+import { parseAccountId, parseBucketName, parseDestination } from '../../src/dump/inputs';
+import { defaultVendorRoleArn, permissionPolicy, trustPolicy } from '../../src/dump/policies';
+import { isSessionOf, S3CustomerBuckets, type Delivery, type StreamedBody } from '../../src/stores/customer-bucket';
+import { RecordingProxy } from '../end-to-end/recording-proxy';
+
+const { folder } = identityOfDump('dump/acc_7Hq2/2023-01-02T15:04');
+const never = new AbortController().signal;
+const named = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ENDPOINT_URL'] as const;
+const before = Object.fromEntries(named.map((name) => [name, process.env[name]]));
+
+let aws: Running;
+let endpoint: string;
+let proxy: RecordingProxy;
+
+beforeAll(async () => {
+  const port = await freePort();
+  endpoint = `http://127.0.0.1:${port}`;
+  aws = await startAws(port, () => {});
+  proxy = await RecordingProxy.start(endpoint);
+  const keys = await setUpVendor(endpoint);
+  process.env['AWS_ACCESS_KEY_ID'] = keys.accessKeyId;
+  process.env['AWS_SECRET_ACCESS_KEY'] = keys.secretAccessKey;
+  process.env['AWS_ENDPOINT_URL'] = proxy.url;
+  delete process.env['AWS_SESSION_TOKEN'];
+});
+
+beforeEach(() => {
+  proxy.recorded.length = 0;
+});
+
+afterAll(async () => {
+  for (const [name, value] of Object.entries(before)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  await proxy.stop();
+  await aws.stop();
+});
+
+const newBuckets = (vendorRoleArn = defaultVendorRoleArn): S3CustomerBuckets =>
+  new S3CustomerBuckets({ vendorRoleArn, region: 'us-east-1', forcePathStyle: true });
+
+/** A customer of its own who has followed the guide, and what is delivered to him. */
+async function newCustomer(name: string, { region = 'us-east-1', path }: { region?: string; path?: string } = {}) {
+  const accountId: AccountId = parseAccountId(name);
+  const bucket = parseBucketName(`${name}-bucket`);
+  const customer = new CustomerAccount({ endpoint, accountId, bucket, roleName: name, region });
+  await customer.followGuide();
+  const delivery: Delivery = {
+    accountId,
+    settings: parseDestination({ roleArn: customer.roleArn, bucket, path }),
+    folder,
+  };
+  return { accountId, bucket, customer, delivery };
+}
+
+const small = (key: string) => ({ key, contentType: 'application/json', body: '{}' }) as const;
+
+/** The stored CRC32C of `hello`. */
+const crc32cOfHello = 'mnG7TA==';
+
+function streamed(
+  key: string,
+  crc32c = crc32cOfHello,
+  open: StreamedBody['open'] = () => Readable.from([Buffer.from('hello')]),
+) {
+  const readFailure = (error: unknown): Error => new Error(`reading failed: ${String(error)}`);
+  return { key, contentType: 'application/gzip', body: { open, readFailure, sizeBytes: 5, crc32c } } as const;
+}
+
+const failureOf = (put: Promise<void>): Promise<unknown> =>
+  put.then(
+    () => 'it was put',
+    (error: unknown) => error,
+  );
+
+test('small and streamed bodies are stored as they are, with their content types', async () => {
+  const { customer, delivery } = await newCustomer('plain');
+  const bucket = newBuckets().open(delivery);
+  await bucket.put(small('a.json'), never);
+  await bucket.put(streamed('b.gz'), never);
+  expect(await customer.read('a.json')).toMatchObject({ contentType: 'application/json' });
+  expect(await customer.read('b.gz')).toMatchObject({ contentType: 'application/gzip', contentEncoding: undefined });
+  expect(Buffer.from((await customer.read('b.gz')).bytes).toString()).toBe('hello');
+});
+
+test('one chain of roles serves many puts', async () => {
+  const { delivery } = await newCustomer('cached');
+  const buckets = newBuckets();
+  for (const key of ['1', '2', '3']) await buckets.open(delivery).put(small(key), never);
+  expect(proxy.recorded.filter(({ action }) => action === 'AssumeRole')).toHaveLength(2);
+});
+
+test('a bucket of another region is found by its redirect, side by side too, and remembered', async () => {
+  const { delivery } = await newCustomer('elsewhere', { region: 'eu-west-1' });
+  const bucket = newBuckets().open(delivery);
+  let opened = 0;
+  const open = (): Readable => {
+    opened += 1;
+    return Readable.from([Buffer.from('hello')]);
+  };
+  await Promise.all(['1', '2', '3'].map((key) => bucket.put(streamed(key, crc32cOfHello, open), never)));
+  expect(opened).toBe(6);
+  proxy.recorded.length = 0;
+  await bucket.put(streamed('4'), never);
+  expect(proxy.recorded.map(({ status }) => status)).toEqual([200]);
+});
+
+test('a damaged body is refused by S3, and may be tried again', async () => {
+  const { customer, delivery } = await newCustomer('damaged');
+  const failure = await failureOf(newBuckets().open(delivery).put(streamed('a.gz', 'AAAAAA=='), never));
+  expect(failure).toMatchObject({
+    type: 'Transient',
+    nonRetryable: false,
+    message: expect.stringContaining('BadDigest') as string,
+  });
+  expect(await customer.objects()).toEqual([]);
+});
+
+test('a body that breaks while it is read is a failure to read, not of S3', async () => {
+  const { customer, delivery } = await newCustomer('broken');
+  const open = (): Readable =>
+    new Readable({
+      read() {
+        this.destroy(new Error('connection reset'));
+      },
+    });
+  const failure = await failureOf(
+    newBuckets()
+      .open(delivery)
+      .put(streamed('a.gz', crc32cOfHello, open), never),
+  );
+  expect(String(failure)).toContain('reading failed: Error: connection reset');
+  expect(await customer.objects()).toEqual([]);
+});
+
+test('a put that is cancelled has not failed', async () => {
+  const { delivery } = await newCustomer('cancelled');
+  const failure = await failureOf(newBuckets().open(delivery).put(small('a'), AbortSignal.abort()));
+  expect(failure).not.toBeInstanceOf(ApplicationFailure);
+  expect(failure).toMatchObject({ name: 'AbortError' });
+});
+
+test('a role that does not trust us, or a customer of another external id, is named with the policy to set', async () => {
+  const { accountId, customer, delivery } = await newCustomer('distrust');
+  await customer.setTrust(trustPolicy(parseAccountId('somebody-else')));
+  const failure = await failureOf(newBuckets().open(delivery).put(small('a'), never));
+  expect(failure).toMatchObject({ type: 'RoleNotAssumable', nonRetryable: true });
+  expect(String(failure)).toContain(JSON.stringify(trustPolicy(accountId)));
+  await expect(newBuckets().proveAccess(delivery)).rejects.toMatchObject({ type: 'RoleNotAssumable' });
+});
+
+test('a vendor role that the worker may not assume is ours to mend', async () => {
+  const { delivery } = await newCustomer('vendor');
+  const buckets = newBuckets('arn:aws:iam::485801740390:role/another-role');
+  await expect(buckets.proveAccess(delivery)).rejects.toMatchObject({ type: 'VendorRoleNotAssumable' });
+});
+
+test('a role that may put elsewhere only, and a bucket that is gone, are named', async () => {
+  const { bucket, customer, delivery } = await newCustomer('elsewhere-only');
+  await customer.setPermissions(permissionPolicy(parseBucketName('another-bucket')));
+  const denied = await failureOf(newBuckets().open(delivery).put(small('a'), never));
+  expect(denied).toMatchObject({
+    type: 'BucketAccessDenied',
+    message: expect.stringContaining(`[bucket=${bucket} key=a]`) as string,
+  });
+  const gone = { ...delivery, settings: { ...delivery.settings, bucket: parseBucketName('another-bucket') } };
+  expect(await failureOf(newBuckets().open(gone).put(small('a'), never))).toMatchObject({ type: 'BucketMissing' });
+});
+
+test('a session is confined to the path, although the role may put anywhere in the bucket', async () => {
+  const { customer, delivery } = await newCustomer('confined', { path: 'exports' });
+  const bucket = newBuckets().open(delivery);
+  await bucket.put(small('exports/a'), never);
+  expect(await failureOf(bucket.put(small('outside'), never))).toMatchObject({ type: 'BucketAccessDenied' });
+  expect((await customer.objects()).map(({ Key }) => Key)).toEqual(['exports/a']);
+});
+
+test("the proof names the session by account and dump, as the customer's CloudTrail does, and holds nothing secret", async () => {
+  const { delivery } = await newCustomer('proof');
+  const proof = await newBuckets().proveAccess(delivery);
+  expect(proof).toEqual({
+    assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/proof/proof@2023-01-02T15.04',
+    awsAccountId: '111122223333',
+    expiresAt: expect.any(String) as string,
+  });
+});
+
+test('a session is told from a session of another role, or of a role of that name in another account', () => {
+  const role = 'arn:aws:iam::485801740390:role/service/dreamdata_destination_s3';
+  expect(isSessionOf('arn:aws:sts::485801740390:assumed-role/dreamdata_destination_s3/i-0123', role)).toBe(true);
+  expect(isSessionOf('arn:aws:sts::485801740390:assumed-role/another/i-0123', role)).toBe(false);
+  expect(isSessionOf('arn:aws:sts::999999999999:assumed-role/dreamdata_destination_s3/i-0123', role)).toBe(false);
+  expect(isSessionOf('arn:aws:iam::485801740390:user/dreamdata_destination_s3', role)).toBe(false);
+});
+
+test('a worker that runs as the vendor role already skips that hop', async () => {
+  const { delivery } = await newCustomer('skips');
+  await newBuckets().proveAccess(delivery);
+  const [, secret, token, id] = ['', 'SecretAccessKey', 'SessionToken', 'AccessKeyId'].map(
+    (name) =>
+      new RegExp(`<${name}>([^<]+)<`).exec(
+        proxy.recorded.find(({ action }) => action === 'AssumeRole')?.answer ?? '',
+      )?.[1],
+  );
+  const user = { id: process.env['AWS_ACCESS_KEY_ID'], secret: process.env['AWS_SECRET_ACCESS_KEY'] };
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: token });
+  try {
+    proxy.recorded.length = 0;
+    await newBuckets().proveAccess(delivery);
+    expect(proxy.recorded.map(({ action }) => action)).toEqual(['GetCallerIdentity', 'AssumeRole']);
+  } finally {
+    Object.assign(process.env, { AWS_ACCESS_KEY_ID: user.id, AWS_SECRET_ACCESS_KEY: user.secret });
+    delete process.env['AWS_SESSION_TOKEN'];
+  }
+});
