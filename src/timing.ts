@@ -10,8 +10,11 @@ const hour = 60 * minute;
 /** How often a working activity shows that it lives. Also how stale `status` may be. */
 export const heartbeatEveryMs = 2 * second;
 
-/** The worker may hold a heartbeat back, but never so long that the progress of a killed worker is far behind. */
-export const heartbeatThrottleMs = 2 * second;
+/**
+ * The worker may hold a heartbeat back for so long: what was copied since the last one is copied again after a kill. Small
+ * shards take milliseconds, and a request to the server for each would cost more than it saves.
+ */
+export const heartbeatThrottleMs = second / 2;
 
 /** Seven missed heartbeats: a killed worker's work is taken up within seconds, a busy event loop is not taken for a dead one. */
 export const heartbeatTimeoutMs = 15 * second;
@@ -28,12 +31,12 @@ export const quotaRetryDelayMs = 10 * minute;
 export const rateLimitRetryDelayMs = 5 * second;
 
 /** One STS or S3 call with a small body. */
-export const smallRequestTimeoutMs = 30 * second;
+export const smallRequestTimeoutMs = 10 * second;
 /**
- * A little more than its requests may take together (vendor role, customer role, put), so that a commit's request has
- * been aborted before its activity times out and another attempt may begin: no late put of an older receipt.
+ * Small activities do not heartbeat: this finds a dead worker. It is longer than a put may take, so that a commit's
+ * request has been aborted before its activity times out and another attempt may begin: no late put of an older receipt.
  */
-export const smallActivityTimeoutMs = 2 * minute;
+export const smallActivityTimeoutMs = 30 * second;
 
 /** Long by design: heartbeats, not this, find a dead worker. BigQuery ends a job after six hours by itself. */
 export const extractTimeoutMs = 12 * hour;

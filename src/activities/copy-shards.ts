@@ -1,4 +1,4 @@
-import { activityInfo } from '@temporalio/activity';
+import { activityInfo, heartbeat } from '@temporalio/activity';
 import type { Copied, CopyProgress, DestinationSettings, ShardRange, StagedTable, TableName } from '../contract';
 import { shardKey, shardName } from '../dump/keys';
 import { inLanes } from '../dump/lanes';
@@ -50,6 +50,7 @@ export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: C
           await copyShard(shard, file, signal);
           doneShards.add(shard);
           doneBytes += file.sizeBytes;
+          heartbeat(progress());
         });
         return { shards: range.count, bytes: doneBytes };
       } catch (error) {
