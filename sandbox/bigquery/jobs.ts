@@ -60,6 +60,8 @@ export const shardRowsLabel = 'sandbox-shard-rows';
 
 export class Jobs {
   private readonly cancelled = new Set<string>();
+  private readonly running = new Set<Promise<void>>();
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly catalog: Catalog,
@@ -72,6 +74,12 @@ export class Jobs {
       if (job.status.state !== 'DONE')
         await this.end(job, new ApiError(503, 'backendError', 'The sandbox was restarted'));
     }
+  }
+
+  /** Leaves the jobs under way as they are, as a crash would; {@link recover} finds them. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await Promise.allSettled(this.running);
   }
 
   async insert(projectId: string, { jobReference = {}, configuration = {} }: JobRequest): Promise<Job> {
@@ -91,7 +99,8 @@ export class Jobs {
       statistics: { creationTime: String(Date.now()) },
     };
     await this.catalog.save('job', id, job);
-    void this.run(job);
+    const run = this.run(job).finally(() => this.running.delete(run));
+    this.running.add(run);
     return job;
   }
 
@@ -110,11 +119,11 @@ export class Jobs {
 
   private async run(job: Job): Promise<void> {
     try {
-      await delay(this.options.delayMs);
+      await delay(this.options.delayMs, undefined, this.stopping);
       job.status = { state: 'RUNNING' };
       job.statistics['startTime'] = String(Date.now());
       await this.catalog.save('job', job.id, job);
-      await delay(this.options.delayMs);
+      await delay(this.options.delayMs, undefined, this.stopping);
       this.refuseCancelled(job);
       const { extract, load } = job.configuration;
       if (extract !== undefined) job.statistics['extract'] = await this.extract(job, extract);
@@ -128,6 +137,7 @@ export class Jobs {
   }
 
   private async end(job: Job, error?: unknown): Promise<void> {
+    if (this.stopping.signal.aborted) return;
     job.statistics['endTime'] = String(Date.now());
     job.status = { state: 'DONE' };
     if (error !== undefined) {
@@ -138,7 +148,7 @@ export class Jobs {
   }
 
   private refuseCancelled(job: Job): void {
-    if (this.cancelled.has(job.id)) {
+    if (this.cancelled.has(job.id) || this.stopping.signal.aborted) {
       throw new ApiError(400, 'stopped', 'Job execution was cancelled: User requested cancellation');
     }
   }

@@ -46,6 +46,7 @@ export async function serveBigQuery(options: ServerOptions): Promise<{ port: num
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
+      await jobs.stop();
       catalog.close();
     },
   };

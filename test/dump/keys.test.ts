@@ -132,7 +132,7 @@ function longestThat<T extends TableName | ReturnType<typeof parsePath>>(
   }
 }
 
-test.each([...'aä- 会'])('the longest table name of %j makes a legal job id', (character) => {
+test.each(['a', 'ä', '-', ' ', '会'])('the longest table name of %j makes a legal job id', (character) => {
   const repeated = Math.floor(200 / Buffer.byteLength(character));
   const table = parseTableName(character.repeat(repeated));
   expect(extractJobId(longestAccount(), folder, table, 999)).toMatch(/^[\w-]{1,1024}$/);

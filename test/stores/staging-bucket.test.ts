@@ -242,7 +242,7 @@ class PagingProxy {
 
   private constructor(
     readonly url: string,
-    private readonly server: http.Server,
+    private readonly listener: http.Server,
   ) {}
 
   static async start(target: string, pageLength: number): Promise<PagingProxy> {
@@ -260,7 +260,7 @@ class PagingProxy {
   }
 
   stop(): Promise<void> {
-    return closed(this.server);
+    return closed(this.listener);
   }
 }
 
