@@ -108,7 +108,7 @@ async function expectDelivered(customer: CustomerAccount): Promise<void> {
   }
 }
 
-test('a control worker and a copy worker in production deliver together', async () => {
+test('a control worker and a copy worker, each a process of its own, deliver together', async () => {
   const account = parseAccountId('apart');
   const bucket = parseBucketName('apart-data');
   const customer = await endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'apart', region: 'us-east-1' });
