@@ -96,6 +96,7 @@ export const failureRules = {
   ShardTooLarge: { mender: 'vendor', dump: 'waits' },
   StagingFilesGone: { mender: 'nobody', dump: 'ends' },
   Superseded: { mender: 'nobody', dump: 'ends' },
+  Abandoned: { mender: 'nobody', dump: 'ends' },
 } as const satisfies Record<string, FailureRule>;
 
 export type FailureType = keyof typeof failureRules;
@@ -165,7 +166,8 @@ export interface CopiedAt extends Copied {
 }
 
 /** The values of the search attribute {@link searchAttributeNames.state}. */
-export type DumpState = 'Running' | 'NeedsAttention' | 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded';
+export type DumpState =
+  'Running' | 'NeedsAttention' | 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded' | 'Abandoned';
 
 export interface DumpStatus {
   readonly accountId: AccountId;
@@ -190,7 +192,7 @@ export type DumpOutcome =
       readonly receiptKey: string;
     }
   | {
-      readonly outcome: 'failed' | 'cancelled' | 'superseded';
+      readonly outcome: 'failed' | 'cancelled' | 'superseded' | 'abandoned';
       readonly folder: FolderName;
       readonly runId: string;
       readonly reason: string;

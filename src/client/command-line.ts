@@ -80,6 +80,13 @@ function createProgram(): Command {
       console.log(`Asked ${dump} to retry ${table ?? 'all that waits'}.`);
     });
 
+  command(program, 'abandon', 'give the dump at work up: it ends without a receipt')
+    .option('--reason <text>', 'why, for whoever reads of it later')
+    .action(async (account: string, { reason }: { reason?: string }) => {
+      const dump = await withDestinations((destinations) => destinations.abandon(account, reason));
+      console.log(`Asked ${dump} to end without a receipt.`);
+    });
+
   command(program, 'pause', 'begin no dump until resume; a dump at work goes on').action(
     say((destinations, account) => destinations.pause(account), 'Paused: the newest run waits for resume.'),
   );

@@ -20,9 +20,16 @@ import {
   type ModellingRun,
   type TableProgress,
 } from '../contract';
-import { parseAccountId, parseDestination, parseModellingRun, type DestinationInput } from '../dump/inputs';
+import {
+  parseAccountId,
+  parseDestination,
+  parseModellingRun,
+  parseReason,
+  type DestinationInput,
+} from '../dump/inputs';
 import type { destination, dump } from '../workflows';
 import {
+  abandonSignal,
   connectUpdate,
   destinationStatusQuery,
   disconnectUpdate,
@@ -100,11 +107,17 @@ export class Destinations {
 
   /** Tries again what waits for a person: one table, or all. Returns the id of the dump that was told. */
   async retry(account: string, table?: string): Promise<string> {
-    const { currentDump } = await this.destination(account).query(destinationStatusQuery);
-    if (currentDump === undefined)
-      throw new RequestFailed(`Account ${account} has no dump at work: there is nothing to retry.`);
-    await this.client.workflow.getHandle(currentDump.workflowId).signal(retrySignal, table);
-    return currentDump.workflowId;
+    const dump = await this.currentDump(account, 'there is nothing to retry');
+    await dump.signal(retrySignal, table);
+    return dump.workflowId;
+  }
+
+  /** Gives the dump at work up: it ends without a receipt. Returns the id of the dump that was told. */
+  async abandon(account: string, reason?: string): Promise<string> {
+    const parsed = parseReason(reason);
+    const dump = await this.currentDump(account, 'there is nothing to abandon');
+    await dump.signal(abandonSignal, parsed);
+    return dump.workflowId;
   }
 
   async status(account: string): Promise<DestinationReport> {
@@ -131,6 +144,12 @@ export class Destinations {
       tables[table] = { ...progress, copied: added(progress.copied, doneShards?.length ?? 0, doneBytes ?? 0) };
     }
     return { ...status, tables, retrying };
+  }
+
+  private async currentDump(account: string, otherwise: string): Promise<WorkflowHandle<typeof dump>> {
+    const { currentDump } = await this.destination(account).query(destinationStatusQuery);
+    if (currentDump === undefined) throw new RequestFailed(`Account ${account} has no dump at work: ${otherwise}.`);
+    return this.client.workflow.getHandle<typeof dump>(currentDump.workflowId);
   }
 
   private destination(account: string): WorkflowHandle<typeof destination> {

@@ -169,6 +169,14 @@ function parseRunId(value: unknown): string {
   return text;
 }
 
+/** Why somebody gives a dump up, in their words; `undefined` where they do not say. */
+export function parseReason(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const text = required('reason', value);
+  if (text.length > 500) throw new InvalidInput('The reason is too long: use up to 500 characters.');
+  return text;
+}
+
 /** RFC 3339. A snapshot of the future cannot be read. */
 function parseFinishedAt(value: unknown, nowMs: number): string {
   const text = required('finishedAt', value);

@@ -104,6 +104,11 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
   });
 }
 
+const outcomeByFailureType: ReadonlyMap<unknown, 'superseded' | 'abandoned'> = new Map([
+  ['Superseded', 'superseded'],
+  ['Abandoned', 'abandoned'],
+]);
+
 interface CurrentDump {
   readonly folder: FolderName;
   readonly runId: string;
@@ -323,8 +328,8 @@ class Destination {
     }
     if (!(error instanceof ChildWorkflowFailure)) throw error;
     const reason = rootCause(error) ?? error.message;
-    const superseded = error.cause instanceof ApplicationFailure && error.cause.type === 'Superseded';
-    return { ...ended, outcome: superseded ? 'superseded' : 'failed', reason };
+    const type = error.cause instanceof ApplicationFailure ? error.cause.type : undefined;
+    return { ...ended, outcome: outcomeByFailureType.get(type) ?? 'failed', reason };
   }
 
   private note(text: string): void {

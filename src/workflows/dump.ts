@@ -11,6 +11,7 @@ import {
   type Copied,
   type DestinationSettings,
   type DumpOutcome,
+  type DumpState,
   type ModellingRun,
   type StagedTable,
   type TableName,
@@ -18,10 +19,11 @@ import {
 import { shardRanges } from '../dump/keys';
 import { inLanes } from '../dump/lanes';
 import type { DeliveredTable } from '../dump/receipt';
+import { InvalidInput, parseReason } from '../dump/inputs';
 import { accessRetryEveryMs } from '../timing';
 import { activitiesFor } from './activity-proxies';
 import { copyProgressOf, endingFailure, faultOf } from './faults';
-import { dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
+import { abandonSignal, dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
 import { DumpProgress, sum } from './progress';
 import { Retries } from './retries';
 
@@ -46,7 +48,10 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   const activities = activitiesFor(accountId);
   const progress = new DumpProgress(accountId, folder, run, settings.tables);
   const retries = new Retries();
+  const work = new CancellationScope();
   let newerRunId: string | undefined;
+  let abandonment: ApplicationFailure | undefined;
+  let isCommitted = false;
 
   setHandler(dumpStatusQuery, () => progress.status);
   setHandler(supersedeSignal, (runId) => {
@@ -56,14 +61,15 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     const refusal = retries.request(table);
     if (refusal !== undefined) progress.note(refusal);
   });
+  setHandler(abandonSignal, (reason) => abandon(reason));
 
   // A snapshot of the future cannot be read, and the pipeline's clock may be a little ahead.
   const snapshotMs = Math.min(Date.parse(run.finishedAt), Date.parse(startedAt));
 
   try {
-    await proveAccess();
-    const delivered = await deliverTables();
-    const receiptKey = await commitReceipt(delivered);
+    const receiptKey = await work.run(deliver);
+    isCommitted = true;
+    if (abandonment !== undefined) progress.note(tooLateToAbandon);
     progress.begin('clear staging');
     await clearStaging();
     progress.ended('Delivered', 'complete');
@@ -74,6 +80,11 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     await clearStaging();
     progress.ended(ending.state, ending.reason);
     throw ending.error;
+  }
+
+  async function deliver(): Promise<string> {
+    await proveAccess();
+    return commitReceipt(await deliverTables());
   }
 
   async function proveAccess(): Promise<void> {
@@ -161,6 +172,21 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     }
   }
 
+  function abandon(input: unknown): void {
+    if (isCommitted) return progress.note(tooLateToAbandon);
+    try {
+      const reason = parseReason(input);
+      abandonment = ApplicationFailure.nonRetryable(
+        reason === undefined ? 'An operator gave this dump up' : `An operator gave this dump up: ${reason}`,
+        'Abandoned',
+      );
+      work.cancel();
+    } catch (error) {
+      if (!(error instanceof InvalidInput)) throw error;
+      progress.note(`abandon: ${error.message}`);
+    }
+  }
+
   function supersededWhileWaiting(): boolean {
     return newerRunId !== undefined && !progress.isAtWork;
   }
@@ -172,12 +198,18 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     );
   }
 
-  function endingOf(error: unknown): { state: 'Cancelled' | 'Superseded' | 'Failed'; reason: string; error: unknown } {
+  function endingOf(error: unknown): { state: EndState; reason: string; error: unknown } {
+    if (abandonment !== undefined) return { state: 'Abandoned', reason: abandonment.message, error: abandonment };
     if (isCancellation(error)) return { state: 'Cancelled', reason: 'cancelled', error };
     const ending = endingFailure(error);
     return { state: ending.type === 'Superseded' ? 'Superseded' : 'Failed', reason: ending.message, error: ending };
   }
 }
+
+/** How a dump ends without a receipt. */
+type EndState = Exclude<DumpState, 'Running' | 'NeedsAttention' | 'Delivered'>;
+
+const tooLateToAbandon = 'abandon: too late, the receipt is written';
 
 /** All results in order; the first failure cancels the others and is thrown when they have ended. */
 async function allOrNone<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {

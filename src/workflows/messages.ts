@@ -25,6 +25,8 @@ export const destinationStatusQuery = defineQuery<DestinationStatus>('status');
 
 /** To a dump: try again what waits for a person; with a table's name, only that table. */
 export const retrySignal = defineSignal<[unknown?]>('retry');
+/** To a dump: give it up, for this reason. What was stored stays, no receipt is written. */
+export const abandonSignal = defineSignal<[reason?: unknown]>('abandon');
 /** To a dump, from its destination: a newer run waits. A dump that is still at work finishes first. */
 export const supersedeSignal = defineSignal<[newerRunId: string]>('supersede');
 export const dumpStatusQuery = defineQuery<DumpStatus>('status');

@@ -58,6 +58,7 @@ test('--help lists the commands and is no failure', async () => {
     'run-succeeded',
     'status',
     'retry',
+    'abandon',
     'pause',
     'resume',
     'dump-now',

@@ -256,6 +256,33 @@ test('a dump that an operator cancels ends alone: the destination goes on', asyn
   });
 });
 
+test('a dump that an operator gives up ends alone: the destination goes on', async () => {
+  const account = newAccount();
+  let mended = false;
+  const { activities } = scripted({
+    extractTable: async () => {
+      if (!mended) throw needsAttention('TableMissing');
+      return staged(1);
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await expect(environment.destinations.abandon(account)).rejects.toThrow('there is nothing to abandon');
+    await announce(account, 'run-1');
+    await eventually(
+      () => environment.destinations.status(account),
+      ({ dump }) => dump?.state === 'NeedsAttention',
+    );
+    const told = await environment.destinations.abandon(account, 'wrong bucket');
+    expect(told).toMatch(new RegExp(`^dump/${account}/`));
+    const [given] = await ended(account, 1);
+    expect(given).toMatchObject({ outcome: 'abandoned', reason: expect.stringContaining('wrong bucket') as string });
+    mended = true;
+    await announce(account, 'run-2');
+    expect(await ended(account, 2)).toMatchObject([{ runId: 'run-1' }, { runId: 'run-2', outcome: 'delivered' }]);
+  });
+});
+
 test('disconnect cancels the dump at work and forgets the settings', async () => {
   const account = newAccount();
   const { activities, calls } = scripted({
