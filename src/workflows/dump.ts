@@ -48,7 +48,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   const activities = activitiesFor(accountId);
   const progress = new DumpProgress(accountId, folder, run, settings.tables);
   const retries = new Retries();
-  const work = new CancellationScope();
+  const scope = new CancellationScope();
   let newerRunId: string | undefined;
   let abandonment: ApplicationFailure | undefined;
   let isCommitted = false;
@@ -67,7 +67,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   const snapshotMs = Math.min(Date.parse(run.finishedAt), Date.parse(startedAt));
 
   try {
-    const receiptKey = await work.run(deliver);
+    const receiptKey = await scope.run(deliver);
     isCommitted = true;
     if (abandonment !== undefined) progress.note(tooLateToAbandon);
     progress.begin('clear staging');
@@ -180,7 +180,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
         reason === undefined ? 'An operator gave this dump up' : `An operator gave this dump up: ${reason}`,
         'Abandoned',
       );
-      work.cancel();
+      scope.cancel();
     } catch (error) {
       if (!(error instanceof InvalidInput)) throw error;
       progress.note(`abandon: ${error.message}`);
