@@ -105,6 +105,12 @@ export function putFailure(
       `the role ${roleArn} needs kms:GenerateDataKey and kms:Decrypt on the bucket's key, the key's own policy must let it, and the key must be enabled.`,
     );
   }
+  if (isRefusal(said) && /^Request (has expired|is not yet valid)/.test(said.message)) {
+    return transient(
+      `S3 took the put for too late ${where}: ${said.message}. Where this goes on, the clocks of Temporal and AWS differ`,
+      error,
+    );
+  }
   if (said.name === 'NoSuchBucket') {
     return refused('BucketMissing', `create the bucket ${bucket}, or connect again with the bucket that is meant.`);
   }

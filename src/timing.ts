@@ -32,11 +32,13 @@ export const rateLimitRetryDelayMs = 5 * second;
 
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
-/**
- * Small activities do not heartbeat: this finds a dead worker. It is longer than a put may take, so that a commit's
- * request has been aborted before its activity times out and another attempt may begin: no late put of an older receipt.
- */
+/** Small activities do not heartbeat: this finds a dead worker. */
 export const smallActivityTimeoutMs = 30 * second;
+/**
+ * S3 refuses a receipt so long after its attempt was scheduled: before Temporal gives the attempt up, so that nothing
+ * that comes after can be overtaken by it. The rest is for clocks that differ between Temporal and AWS.
+ */
+export const commitWithinMs = smallActivityTimeoutMs - 5 * second;
 
 /** Long by design: heartbeats, not this, find a dead worker. BigQuery ends a job after six hours by itself. */
 export const extractTimeoutMs = 12 * hour;

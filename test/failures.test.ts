@@ -91,7 +91,13 @@ test.each(refusals)('%s is left to a person, who is told what to change', (type,
 
 test('every failure type that an answer can lead to has a case above', () => {
   // Those are not answers: activities and workflows find them by themselves.
-  const found: FailureType[] = ['StagingLocationNotConfigured', 'TableNotExtractable', 'ShardTooLarge', 'Superseded'];
+  const found: FailureType[] = [
+    'StagingLocationNotConfigured',
+    'TableNotExtractable',
+    'ShardTooLarge',
+    'Superseded',
+    'Abandoned',
+  ];
   const covered = new Set([...found, ...refusals.map(([type]) => type)]);
   expect([...covered].toSorted()).toEqual(Object.keys(failureRules).toSorted());
 });
@@ -128,6 +134,7 @@ describe('is retried by Temporal', () => {
     // Of this session, not of the role: the next attempt has a new one.
     ['an expired session', put(s3(400, 'ExpiredToken', 'The provided token has expired.'))],
     ['a session that is not known yet', put(s3(403, 'InvalidAccessKeyId'))],
+    ['a put that came too late to be taken', put(s3(403, 'AccessDenied', 'Request has expired'))],
     ['throttling by STS', customerRole(sts(400, 'Throttling', 'Rate exceeded'))],
     ['a backend error of BigQuery', warehouse(google(500, 'backendError'))],
     ['an unavailable BigQuery', warehouse(google(503, 'internalError'))],

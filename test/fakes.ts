@@ -6,7 +6,7 @@ import type { AssumedRole, TableName } from '../src/contract';
 import { shardName } from '../src/dump/keys';
 import { parseDestination } from '../src/dump/inputs';
 import { failure, stagingFilesGone } from '../src/failures';
-import type { CustomerBucket, CustomerBuckets, Delivery, PutObject } from '../src/stores/customer-bucket';
+import type { CustomerBucket, CustomerBuckets, Delivery, PutObject, Validity } from '../src/stores/customer-bucket';
 import type { StagedFile, StagingBuckets } from '../src/stores/staging-bucket';
 import type { ExtractJob, ExtractJobRef, ExtractRequest, TableDescription, Warehouse } from '../src/stores/warehouse';
 
@@ -125,6 +125,7 @@ interface StoredObject {
 
 export class FakeCustomerBuckets implements CustomerBuckets {
   readonly objects = new Map<string, StoredObject>();
+  readonly validities = new Map<string, Validity | undefined>();
   readonly deliveries: Delivery[] = [];
   /** Happens before an object is stored: may take its time, or throw. */
   beforePut: (key: string, signal: AbortSignal) => Promise<void> = async () => {};
@@ -143,7 +144,8 @@ export class FakeCustomerBuckets implements CustomerBuckets {
     return { put: (object, signal) => this.put(object, signal) };
   }
 
-  private async put({ key, contentType, body }: PutObject, signal: AbortSignal): Promise<void> {
+  private async put({ key, contentType, body, validity }: PutObject, signal: AbortSignal): Promise<void> {
+    this.validities.set(key, validity);
     await this.beforePut(key, signal);
     if (typeof body === 'string') {
       this.objects.set(key, { contentType, content: body });

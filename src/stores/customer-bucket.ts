@@ -6,6 +6,7 @@ import {
   STSClient,
   type AssumeRoleCommandInput,
 } from '@aws-sdk/client-sts';
+import { SignatureV4 } from '@smithy/signature-v4';
 import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '../contract';
 import { roleSessionName } from '../dump/keys';
 import { sessionPolicy } from '../dump/policies';
@@ -25,6 +26,14 @@ export interface PutObject {
   readonly key: string;
   readonly contentType: 'application/gzip' | 'application/json';
   readonly body: string | StreamedBody;
+  /** S3 itself refuses the put outside of it, however late the request arrives. */
+  readonly validity?: Validity;
+}
+
+/** Epoch milliseconds, whole seconds count. */
+export interface Validity {
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 /** A body that is read while it is sent. It is opened again if the put must be sent again, for example to another region. */
@@ -59,6 +68,8 @@ export interface S3CustomerBucketsOptions {
   readonly forcePathStyle: boolean;
 }
 
+type RequestSigner = Exclude<NonNullable<S3ClientConfig['signer']>, (...args: never[]) => unknown>;
+
 /** A role chained from a role lives one hour at most (STS API reference, "AssumeRole", DurationSeconds). */
 const sessionSeconds = 3600;
 
@@ -81,17 +92,24 @@ interface Session {
  */
 export class S3CustomerBuckets implements CustomerBuckets {
   private readonly workerSts: STSClient;
-  private readonly vendorSts: STSClient;
+  private vendorSts: STSClient;
   private readonly clients = new Map<string, S3Client>();
   private readonly regions = new Map<string, string>();
 
   constructor(private readonly options: S3CustomerBucketsOptions) {
-    const stsConfig = {
-      region: options.region,
+    this.workerSts = new STSClient(this.stsConfig);
+    this.vendorSts = this.createVendorSts();
+  }
+
+  private get stsConfig() {
+    return {
+      region: this.options.region,
       requestHandler: { requestTimeout: smallRequestTimeoutMs, throwOnRequestTimeout: true },
     };
-    this.workerSts = new STSClient(stsConfig);
-    this.vendorSts = new STSClient({ ...stsConfig, credentials: () => this.vendorCredentials() });
+  }
+
+  private createVendorSts(): STSClient {
+    return new STSClient({ ...this.stsConfig, credentials: () => this.vendorCredentials() });
   }
 
   async proveAccess(delivery: Delivery): Promise<AssumedRole> {
@@ -118,7 +136,9 @@ export class S3CustomerBuckets implements CustomerBuckets {
         return this.putIn(region, delivery, object, signal);
       });
     } catch (error) {
-      throw isCancelled(signal) ? error : putFailure(error, delivery.settings, object.key);
+      if (isCancelled(signal)) throw error;
+      if (isOfSession(error)) this.forgetSessions(delivery);
+      throw putFailure(error, delivery.settings, object.key);
     }
   }
 
@@ -131,7 +151,7 @@ export class S3CustomerBuckets implements CustomerBuckets {
       ACL: 'bucket-owner-full-control',
       ExpectedBucketOwner: bucketOwner,
     };
-    const client = this.clientFor(delivery, region);
+    const client = this.clientFor(delivery, region, object.validity);
     if (typeof object.body === 'string') {
       const small = { ...request, Body: object.body, ChecksumAlgorithm: 'CRC32C' } as const;
       await client.send(new PutObjectCommand(small), { abortSignal: signal });
@@ -154,9 +174,20 @@ export class S3CustomerBuckets implements CustomerBuckets {
     }
   }
 
-  private clientFor(delivery: Delivery, region: string): S3Client {
-    const { accountId, settings, folder } = delivery;
-    const cacheKey = JSON.stringify([accountId, settings.roleArn, settings.bucket, settings.path, folder, region]);
+  private clientFor(delivery: Delivery, region: string, validity?: Validity): S3Client {
+    const client = this.cachedClient(delivery, region);
+    if (validity === undefined) return client;
+    const { credentials, sha256 } = client.config;
+    const signer = new SignatureV4({ credentials, sha256, region, service: 's3', uriEscapePath: false });
+    return new S3Client({
+      ...this.clientConfig(delivery, region),
+      credentials,
+      signer: signerWithin(signer, validity),
+    });
+  }
+
+  private cachedClient(delivery: Delivery, region: string): S3Client {
+    const cacheKey = JSON.stringify([...sessionOf(delivery), region]);
     const cached = this.clients.get(cacheKey);
     const client = cached ?? new S3Client(this.clientConfig(delivery, region));
     this.clients.delete(cacheKey);
@@ -164,6 +195,12 @@ export class S3CustomerBuckets implements CustomerBuckets {
     const [oldest] = this.clients.keys();
     if (this.clients.size > cachedClientsMax && oldest !== undefined) this.clients.delete(oldest);
     return client;
+  }
+
+  /** A session that was revoked stays so until it expires; a new one may be let in. */
+  private forgetSessions(delivery: Delivery): void {
+    const session = JSON.stringify(sessionOf(delivery)).slice(0, -1);
+    for (const cacheKey of this.clients.keys()) if (cacheKey.startsWith(session)) this.clients.delete(cacheKey);
   }
 
   private clientConfig(delivery: Delivery, region: string): S3ClientConfig {
@@ -191,6 +228,7 @@ export class S3CustomerBuckets implements CustomerBuckets {
         Policy: JSON.stringify(sessionPolicy(settings)),
       });
     } catch (error) {
+      if (isOfSession(error)) this.vendorSts = this.createVendorSts();
       throw customerRoleFailure(error, { accountId, roleArn, vendorRoleArn });
     }
   }
@@ -212,6 +250,31 @@ export class S3CustomerBuckets implements CustomerBuckets {
     return isSessionOf(identity, this.options.vendorRoleArn);
   }
 }
+
+/** What a session of the customer role is for: dumps do not share one. */
+const sessionOf = ({ accountId, settings, folder }: Delivery): unknown[] => [
+  accountId,
+  settings.roleArn,
+  settings.bucket,
+  settings.path,
+  folder,
+];
+
+/**
+ * Signs in the query string instead of a header: there S3 takes an instant after which it refuses the request (S3 API
+ * reference, "Authenticating requests: using query parameters").
+ */
+const signerWithin = (signer: SignatureV4, { fromMs, untilMs }: Validity): RequestSigner => ({
+  sign: (request) =>
+    signer.presign(
+      { ...request, headers: { ...request.headers, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } },
+      {
+        signingDate: new Date(fromMs),
+        expiresIn: Math.floor((untilMs - fromMs) / 1000),
+        unhoistableHeaders: new Set(Object.keys(request.headers).map((name) => name.toLowerCase())),
+      },
+    ),
+});
 
 /** Whether `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION` is a session of `arn:aws:iam::ACCOUNT:role/[PATH/]NAME`. */
 export function isSessionOf(identityArn: string, roleArn: string): boolean {
@@ -250,6 +313,19 @@ function redirectedRegion(error: unknown): string | undefined {
   const answer = error as { Region?: string; $response?: { headers?: Record<string, string> } } | undefined;
   return answer?.$response?.headers?.['x-amz-bucket-region'] ?? answer?.Region;
 }
+
+/** Whether another session may be answered otherwise (S3 and STS API references, "Error responses", "Common errors"). */
+const isOfSession = (error: unknown): boolean => error instanceof Error && sessionErrors.has(error.name);
+
+const sessionErrors: ReadonlySet<string> = new Set([
+  'AccessDenied',
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'InvalidAccessKeyId',
+  'InvalidClientTokenId',
+  'InvalidToken',
+  'TokenRefreshRequired',
+]);
 
 /** A request that ran out of time has failed; one that was cancelled has not. */
 const isCancelled = ({ aborted, reason }: AbortSignal): boolean =>

@@ -1,6 +1,6 @@
 import { createCommitReceipt } from '../../src/activities/commit-receipt';
 import { parseDestination, parseTableName } from '../../src/dump/inputs';
-import { smallActivityTimeoutMs } from '../../src/timing';
+import { commitWithinMs, smallActivityTimeoutMs } from '../../src/timing';
 import { dumpEnvironment, exampleSettings, FakeCustomerBuckets } from '../fakes';
 
 const { roleArn, bucket } = exampleSettings;
@@ -46,6 +46,18 @@ test('with a path the receipt is under it, and so is everything that it names', 
       },
     },
   });
+});
+
+test('S3 is told to refuse it before its attempt can be given up', async () => {
+  const customerBuckets = new FakeCustomerBuckets();
+  const currentAttemptScheduledTimestampMs = Date.parse('2023-01-02T16:00:00.000Z');
+  const input = { settings: exampleSettings, startedAt, delivered };
+  await dumpEnvironment({ currentAttemptScheduledTimestampMs }).run(createCommitReceipt({ customerBuckets }), input);
+  expect(customerBuckets.validities.get('exports/dreamdata/receipt.json')).toEqual({
+    fromMs: currentAttemptScheduledTimestampMs,
+    untilMs: currentAttemptScheduledTimestampMs + commitWithinMs,
+  });
+  expect(commitWithinMs).toBeLessThan(smallActivityTimeoutMs);
 });
 
 test('its request is aborted well before the activity times out, so that no later attempt can be overtaken', async () => {

@@ -140,6 +140,54 @@ test('a body that breaks while it is read is a failure to read, not of S3', asyn
   expect(await customer.objects()).toEqual([]);
 });
 
+test('a put with a limit is taken within it, in another region too', async () => {
+  const { customer, delivery } = await newCustomer('in-time', { region: 'eu-west-1' });
+  const fromMs = Date.now() - 20_000;
+  const validity = { fromMs, untilMs: fromMs + 25_000 };
+  await newBuckets()
+    .open(delivery)
+    .put({ ...small('receipt.json'), validity }, never);
+  expect(await customer.read('receipt.json')).toMatchObject({ contentType: 'application/json' });
+  expect(proxy.recorded.at(-1)?.headers).toMatchObject({
+    'x-amz-acl': 'bucket-owner-full-control',
+    'x-amz-expected-bucket-owner': '111122223333',
+    'x-amz-checksum-crc32c': expect.any(String) as string,
+  });
+});
+
+test('a put that comes after its limit is refused by S3 itself, and is nobody’s fault', async () => {
+  const { customer, delivery } = await newCustomer('too-late');
+  const fromMs = Date.now() - 30_000;
+  const validity = { fromMs, untilMs: fromMs + 25_000 };
+  const put = newBuckets()
+    .open(delivery)
+    .put({ ...small('receipt.json'), validity }, never);
+  expect(await failureOf(put)).toMatchObject({
+    type: 'Transient',
+    message: expect.stringContaining('Request has expired') as string,
+  });
+  expect(proxy.recorded.at(-1)).toMatchObject({ method: 'PUT', status: 403 });
+  expect(await customer.objects()).toEqual([]);
+});
+
+test('after a refusal the next put has a new session: the old one may have been revoked', async () => {
+  const { bucket, customer, delivery } = await newCustomer('revoked');
+  const buckets = newBuckets();
+  const keysUsed = (): Set<string | undefined> =>
+    new Set(
+      proxy.recorded.flatMap(({ method, headers }) =>
+        method === 'PUT' ? [/Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]] : [],
+      ),
+    );
+  await buckets.open(delivery).put(small('1'), never);
+  await customer.setPermissions(permissionPolicy(parseBucketName('another-bucket')));
+  expect(await failureOf(buckets.open(delivery).put(small('2'), never))).toMatchObject({ type: 'BucketAccessDenied' });
+  expect(keysUsed().size).toBe(1);
+  await customer.setPermissions(permissionPolicy(bucket));
+  await buckets.open(delivery).put(small('2'), never);
+  expect(keysUsed().size).toBe(2);
+});
+
 test('a put that is cancelled has not failed', async () => {
   const { delivery } = await newCustomer('cancelled');
   const failure = await failureOf(newBuckets().open(delivery).put(small('a'), AbortSignal.abort()));
