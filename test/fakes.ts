@@ -100,8 +100,8 @@ export class FakeStagingBuckets implements StagingBuckets {
     return found.content;
   }
 
-  async writeText(bucket: string, name: string, text: string): Promise<void> {
-    this.add(bucket, name, text);
+  async writeTextOnce(bucket: string, name: string, text: string): Promise<void> {
+    if (!this.filesOf(bucket).has(name)) this.add(bucket, name, text);
   }
 
   async deleteAll(bucket: string, prefix: string): Promise<void> {

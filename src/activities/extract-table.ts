@@ -68,7 +68,8 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
     async function findOrStart(extraction: Extraction, { fields }: TableDescription): Promise<ExtractJob> {
       const found = await warehouse.getExtract(extraction, input);
       if (found.state !== 'unknown') return found;
-      await staging.writeText(extraction.stagingBucket, stagedSchemaName(extraction.stagingPrefix), schemaFile(fields));
+      const schemaName = stagedSchemaName(extraction.stagingPrefix);
+      await staging.writeTextOnce(extraction.stagingBucket, schemaName, schemaFile(fields));
       await warehouse.insertExtract(extraction);
       return { state: 'pending' };
     }

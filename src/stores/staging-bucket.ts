@@ -19,7 +19,8 @@ export interface StagingBuckets {
   /** The bytes as stored: gzip stays gzip whatever the file's content encoding says. */
   open(bucket: string, file: StagedFile): Readable;
   readText(bucket: string, name: string): Promise<string>;
-  writeText(bucket: string, name: string, text: string): Promise<void>;
+  /** What is there already stays: an attempt that was given up on cannot change what a later one relies on. */
+  writeTextOnce(bucket: string, name: string, text: string): Promise<void>;
   /** Nothing is left under `prefix`; that there was nothing is no failure. */
   deleteAll(bucket: string, prefix: string): Promise<void>;
 }
@@ -57,11 +58,14 @@ export class GcsStagingBuckets implements StagingBuckets {
     }
   }
 
-  async writeText(bucket: string, name: string, text: string): Promise<void> {
+  async writeTextOnce(bucket: string, name: string, text: string): Promise<void> {
     try {
-      await this.storage.bucket(bucket).file(name).save(text, { resumable: false, contentType: 'application/json' });
+      await this.storage
+        .bucket(bucket)
+        .file(name)
+        .save(text, { resumable: false, contentType: 'application/json', preconditionOpts: { ifGenerationMatch: 0 } });
     } catch (error) {
-      throw stagingFailure(error, bucket);
+      if (!isPreconditionFailed(error)) throw stagingFailure(error, bucket);
     }
   }
 
@@ -79,6 +83,8 @@ export class GcsStagingBuckets implements StagingBuckets {
     });
   }
 }
+
+const isPreconditionFailed = (error: unknown): boolean => Number((error as { code?: unknown } | null)?.code) === 412;
 
 function stagedFile({ name, metadata }: File): StagedFile {
   const { generation, size, crc32c } = metadata;

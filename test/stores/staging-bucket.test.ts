@@ -163,13 +163,13 @@ describe('a file is read as it is stored', () => {
 });
 
 describe('texts', () => {
-  test('are read as they were written, and written over', async () => {
-    await staging.writeText(bucket, 'texts/schema.json', '[{"name":"Ångström 日本"}]');
+  test('are read as they were written, and are written once', async () => {
+    await staging.writeTextOnce(bucket, 'texts/schema.json', '[{"name":"Ångström 日本"}]');
     expect(await staging.readText(bucket, 'texts/schema.json')).toBe('[{"name":"Ångström 日本"}]');
     const [metadata] = await storage.bucket(bucket).file('texts/schema.json').getMetadata();
     expect(metadata.contentType).toBe('application/json');
-    await staging.writeText(bucket, 'texts/schema.json', '[]');
-    expect(await staging.readText(bucket, 'texts/schema.json')).toBe('[]');
+    await staging.writeTextOnce(bucket, 'texts/schema.json', '[]');
+    expect(await staging.readText(bucket, 'texts/schema.json')).toBe('[{"name":"Ångström 日本"}]');
   });
 
   test('that are missing are StagingFilesGone', async () => {
@@ -208,7 +208,7 @@ test('a missing bucket is a StagingBucketMissing, which names it', async () => {
     message: expect.stringContaining(`[bucket=${missingBucket}]`) as string,
   };
   await expect(staging.list(missingBucket, '')).rejects.toMatchObject(missing);
-  await expect(staging.writeText(missingBucket, 'schema.json', '[]')).rejects.toMatchObject(missing);
+  await expect(staging.writeTextOnce(missingBucket, 'schema.json', '[]')).rejects.toMatchObject(missing);
   await expect(staging.deleteAll(missingBucket, 'prefix/')).rejects.toMatchObject(missing);
 });
 
@@ -226,7 +226,7 @@ test('a refusal of Cloud Storage is a StagingAccessDenied in every method', asyn
     const denied = { type: 'StagingAccessDenied', nonRetryable: true };
     await expect(refused.list(bucket, '')).rejects.toMatchObject(denied);
     await expect(refused.readText(bucket, 'schema.json')).rejects.toMatchObject(denied);
-    await expect(refused.writeText(bucket, 'schema.json', '[]')).rejects.toMatchObject(denied);
+    await expect(refused.writeTextOnce(bucket, 'schema.json', '[]')).rejects.toMatchObject(denied);
     await expect(refused.deleteAll(bucket, 'prefix/')).rejects.toMatchObject(denied);
     const file = { name: 'shard', generation: '1', sizeBytes: 1, crc32c: 'AAAAAA==' };
     const error = await bytesOf(refused.open(bucket, file)).catch((broken: unknown) => broken);
