@@ -14,6 +14,7 @@ import {
   setHandler,
   sleep,
   startChild,
+  TerminatedFailure,
   upsertSearchAttributes,
   workflowInfo,
   type ChildWorkflowHandle,
@@ -31,6 +32,7 @@ import {
 } from '../contract';
 import { InvalidInput, parseDestination, parseModellingRun } from '../dump/inputs';
 import { endOfMinuteMs, folderName } from '../dump/keys';
+import { commitWithinMs } from '../timing';
 import { proveAccess } from './activity-proxies';
 import { destinationDetails } from './details';
 import { dump } from './dump';
@@ -103,6 +105,10 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
     ...(historyEventsMax === Infinity ? {} : { historyEventsMax }),
   });
 }
+
+/** A terminated dump does not wait for its activities: a receipt that it asked for may be put until S3 refuses it. */
+const wasTerminated = (error: unknown): boolean =>
+  error instanceof ChildWorkflowFailure && error.cause instanceof TerminatedFailure;
 
 const outcomeByFailureType: ReadonlyMap<unknown, 'superseded' | 'abandoned'> = new Map([
   ['Superseded', 'superseded'],
@@ -253,6 +259,7 @@ class Destination {
 
     const scope = new CancellationScope();
     let outcome: DumpOutcome | undefined;
+    let mayStillCommit = false;
     try {
       outcome = await scope.run(async () => {
         const handle = await this.startDump(folder, { run, settings, startedAt: startedAt.toISOString() });
@@ -267,11 +274,13 @@ class Destination {
       });
     } catch (error) {
       outcome = this.outcomeOf(error, folder, run);
+      mayStillCommit = wasTerminated(error);
     } finally {
       this.currentDump = undefined;
       if (outcome !== undefined) this.recentDumps = [...this.recentDumps, outcome].slice(-recentDumpsMax);
       this.publish();
     }
+    if (mayStillCommit) await sleep(commitWithinMs, { summary: 'the terminated dump may still be committing' });
   }
 
   /** Now, or the beginning of the next minute if this one's folder is given away. */

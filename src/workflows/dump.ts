@@ -134,6 +134,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
 
   /** Once it is asked for, a cancellation comes too late: whether the receipt is there must be known. */
   async function commitReceipt(delivered: readonly DeliveredTable[]): Promise<string> {
+    refuseIfReset();
     progress.begin('commit receipt');
     return untilMended(undefined, () =>
       CancellationScope.nonCancellable(() =>
@@ -204,6 +205,16 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     const ending = endingFailure(error);
     return { state: ending.type === 'Superseded' ? 'Superseded' : 'Failed', reason: ending.message, error: ending };
   }
+}
+
+/** Newer dumps may have been delivered since: whoever resets a dump would have it write an older receipt over theirs. */
+function refuseIfReset(): void {
+  const { runId, originalExecutionRunId } = workflowInfo();
+  if (runId === originalExecutionRunId) return;
+  throw ApplicationFailure.nonRetryable(
+    'This dump was reset and writes no receipt, as a newer one may be there: deliver again by dumpNow',
+    'Reset',
+  );
 }
 
 /** How a dump ends without a receipt. */
