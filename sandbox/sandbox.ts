@@ -7,7 +7,16 @@ import type { Storage } from '@google-cloud/storage';
 import type { AccountId, BucketName } from '../src/contract';
 import { createBigQuery, createStorage, type GoogleEndpoints } from '../src/stores/google-clients';
 import { CustomerAccount, setUpVendor, startAws } from './aws';
-import { answers, compiled, freePort, requireFreePort, start, untilReady, type Running } from './processes';
+import {
+  answers,
+  compiled,
+  freePort,
+  projectFolder,
+  requireFreePort,
+  start,
+  untilReady,
+  type Running,
+} from './processes';
 import { givenTemporalAddress, startTemporalServer, type TemporalServer } from './temporal-server';
 import { ensureTool, fakeGcsServer } from './toolchain';
 
@@ -106,9 +115,14 @@ export class Sandbox {
     return customer;
   }
 
-  /** A worker of its own process, as in production. Ready when it polls all its queues. */
-  async startWorker(environment: Readonly<Record<string, string>> = {}, queues = 'all'): Promise<Running> {
-    const running = start('The worker', process.execPath, [compiled('src', 'worker.js'), '--queues', queues], {
+  /** A worker of its own process, as in production; `program` is the folder of another build. Ready when it polls. */
+  async startWorker(
+    environment: Readonly<Record<string, string>> = {},
+    queues = 'all',
+    program = projectFolder,
+  ): Promise<Running> {
+    const worker = path.join(program, 'lib', 'src', 'worker.js');
+    const running = start('The worker', process.execPath, [worker, '--queues', queues], {
       ...this.environment,
       ...environment,
     });

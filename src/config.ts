@@ -1,5 +1,6 @@
 /** The only reader of the environment. What is missing or malformed is named at start, not found out by a dump. */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
+import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
@@ -20,6 +21,8 @@ export interface WorkerConfig {
   readonly copyActivities: number;
   /** Shards that one `copyShards` activity streams side by side. */
   readonly shardsInFlight: number;
+  /** Which version of which Worker Deployment this is; absent, the worker is not versioned. */
+  readonly deploymentVersion: WorkerDeploymentVersion | undefined;
   /** Whether to load the prebuilt workflow bundle. */
   readonly production: boolean;
 }
@@ -34,6 +37,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     stagingBucketByLocation: setting(env, 'STAGING_BUCKETS', parseStagingBuckets),
     copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '4'),
     shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '4'),
+    deploymentVersion: readDeploymentVersion(env),
     production: env['NODE_ENV'] === 'production',
   };
 }
@@ -43,6 +47,15 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
  * `TEMPORAL_PROFILE` …) and configuration file.
  */
 export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectConfig();
+
+/** Named as Temporal's Worker Controller for Kubernetes sets them. The deployment's name may hold no dot. */
+function readDeploymentVersion(env: Environment): WorkerDeploymentVersion | undefined {
+  if (given(env, 'TEMPORAL_WORKER_BUILD_ID') === undefined) return undefined;
+  return {
+    deploymentName: setting(env, 'TEMPORAL_DEPLOYMENT_NAME', parseDeploymentName, 's3-destination'),
+    buildId: setting(env, 'TEMPORAL_WORKER_BUILD_ID', parseBuildId),
+  };
+}
 
 /** The role that customers trust. */
 export const readVendorRoleArn = (env: Environment = process.env): string =>
@@ -78,6 +91,16 @@ function parseStagingBuckets(text: string): Map<string, string> {
 function parseCount(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidInput(`'${text}' is not a whole number from 1 to 9999.`);
   return Number(text);
+}
+
+function parseDeploymentName(text: string): string {
+  if (!/^[\w/-]{1,200}$/.test(text)) throw new InvalidInput(`'${text}' is not up to 200 letters, digits and / _ -`);
+  return text;
+}
+
+function parseBuildId(text: string): string {
+  if (!/^[\w/.-]{1,200}$/.test(text)) throw new InvalidInput(`'${text}' is not up to 200 letters, digits and / . _ -`);
+  return text;
 }
 
 function parseFlag(text: string): boolean {

@@ -24,7 +24,7 @@ async function main(queues: Queues): Promise<void> {
   try {
     await registerSearchAttributes(connection, namespace);
     const deps = createDeps(config);
-    const common = { connection, namespace };
+    const common = { connection, namespace, ...versioned(config) };
     const workers = [
       ...(queues === 'copy' ? [] : [await createControlWorker(common, config, deps)]),
       ...(queues === 'control' ? [] : [await createCopyWorker(common, config, deps)]),
@@ -46,7 +46,13 @@ function createDeps(config: WorkerConfig): ActivityDeps {
   };
 }
 
-type Common = Required<Pick<WorkerOptions, 'connection' | 'namespace'>>;
+type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'workerDeploymentOptions'>;
+
+/** Each workflow says whether it stays on its version; the activities of both queues go with it. */
+const versioned = ({ deploymentVersion: version }: WorkerConfig): Pick<WorkerOptions, 'workerDeploymentOptions'> =>
+  version === undefined
+    ? {}
+    : { workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' } };
 
 const graceful = {
   shutdownGraceTime: shutdownGraceMs,

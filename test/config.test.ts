@@ -13,6 +13,7 @@ test('only the staging buckets must be set; the rest has defaults', () => {
     stagingBucketByLocation: new Map([['EU', 'acme-staging-eu']]),
     copyActivities: 4,
     shardsInFlight: 4,
+    deploymentVersion: undefined,
     production: false,
   });
 });
@@ -28,6 +29,8 @@ test('every setting is read from the environment', () => {
     STAGING_BUCKETS: 'eu=acme-staging-eu, europe-west1 = acme-staging-belgium',
     COPY_ACTIVITIES: '16',
     COPY_SHARDS_IN_FLIGHT: '8',
+    TEMPORAL_DEPLOYMENT_NAME: 'vendor/s3-destination',
+    TEMPORAL_WORKER_BUILD_ID: '2026-11-24.1',
     NODE_ENV: 'production',
   });
   expect(config).toEqual({
@@ -43,8 +46,14 @@ test('every setting is read from the environment', () => {
     ]),
     copyActivities: 16,
     shardsInFlight: 8,
+    deploymentVersion: { deploymentName: 'vendor/s3-destination', buildId: '2026-11-24.1' },
     production: true,
   });
+});
+
+test('a build id alone makes a version of the deployment s3-destination', () => {
+  const { deploymentVersion } = readWorkerConfig({ ...staging, TEMPORAL_WORKER_BUILD_ID: '42' });
+  expect(deploymentVersion).toEqual({ deploymentName: 's3-destination', buildId: '42' });
 });
 
 test('an empty variable is as good as none', () => {
@@ -73,6 +82,7 @@ test.each([
   ['COPY_ACTIVITIES', '0'],
   ['COPY_SHARDS_IN_FLIGHT', '1.5'],
   ['COPY_SHARDS_IN_FLIGHT', 'many'],
+  ['TEMPORAL_WORKER_BUILD_ID', 'two words'],
 ])('a malformed %s (%s) is named', (name, value) => {
   expect(() => readWorkerConfig({ ...staging, [name]: value })).toThrow(`The setting ${name} cannot be used: `);
 });

@@ -6,6 +6,7 @@ import {
   ChildWorkflowFailure,
   condition,
   continueAsNew,
+  defineWorkflowOptions,
   isCancellation,
   log,
   ParentClosePolicy,
@@ -73,6 +74,9 @@ export interface DestinationInput {
 const seenRunIdsMax = 200;
 const recentDumpsMax = 20;
 const notesMax = 5;
+
+// It lives for ever: it goes on with each new version, whose code must replay what was recorded before.
+defineWorkflowOptions(destination, { workflowDefinitionOptions: { versioningBehavior: 'AUTO_UPGRADE' } });
 
 /**
  * One customer's destination: an entity workflow that lives for ever, holds the settings, and delivers one dump at a time,

@@ -1,6 +1,7 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  defineWorkflowOptions,
   isCancellation,
   log,
   setHandler,
@@ -38,6 +39,9 @@ export interface DumpInput {
 const rangesSideBySide = 4;
 
 const noShards: readonly number[] = [];
+
+// A dump ends: it stays with the version of the code that began it, whatever is deployed meanwhile.
+defineWorkflowOptions(dump, { workflowDefinitionOptions: { versioningBehavior: 'PINNED' } });
 
 /**
  * One complete dump. It ends Completed when the receipt is written, and only then. Its id names the account and the

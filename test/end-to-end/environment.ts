@@ -57,8 +57,8 @@ export class EndToEnd {
     return path.join(this.parquetFolder, `${table}.parquet`);
   }
 
-  startWorker(environment: Readonly<Record<string, string>> = {}, queues?: string): Promise<Running> {
-    return this.sandbox.startWorker({ AWS_ENDPOINT_URL: this.proxy.url, ...environment }, queues);
+  startWorker(environment: Readonly<Record<string, string>> = {}, queues?: string, program?: string): Promise<Running> {
+    return this.sandbox.startWorker({ AWS_ENDPOINT_URL: this.proxy.url, ...environment }, queues, program);
   }
 
   async ended(accountId: string, runId: string): Promise<DumpOutcome> {
