@@ -50,6 +50,7 @@ import {
   supersedeSignal,
   type Connected,
 } from './messages';
+import { versioned } from './versioning';
 
 /** What a destination hands on to itself when it continues as new. */
 export interface DestinationState {
@@ -76,7 +77,7 @@ const recentDumpsMax = 20;
 const notesMax = 5;
 
 // It lives for ever: it goes on with each new version, whose code must replay what was recorded before.
-defineWorkflowOptions(destination, { workflowDefinitionOptions: { versioningBehavior: 'AUTO_UPGRADE' } });
+defineWorkflowOptions(destination, versioned('AUTO_UPGRADE'));
 
 /**
  * One customer's destination: an entity workflow that lives for ever, holds the settings, and delivers one dump at a time,

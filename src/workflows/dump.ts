@@ -27,6 +27,7 @@ import { copyProgressOf, endingFailure, faultOf } from './faults';
 import { abandonSignal, dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
 import { DumpProgress, sum } from './progress';
 import { Retries } from './retries';
+import { versioned } from './versioning';
 
 export interface DumpInput {
   readonly run: ModellingRun;
@@ -41,7 +42,7 @@ const rangesSideBySide = 4;
 const noShards: readonly number[] = [];
 
 // A dump ends: it stays with the version of the code that began it, whatever is deployed meanwhile.
-defineWorkflowOptions(dump, { workflowDefinitionOptions: { versioningBehavior: 'PINNED' } });
+defineWorkflowOptions(dump, versioned('PINNED'));
 
 /**
  * One complete dump. It ends Completed when the receipt is written, and only then. Its id names the account and the
