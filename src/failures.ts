@@ -14,7 +14,7 @@ import {
   type RoleArn,
   type TableName,
 } from './contract';
-import { permissionPolicy, trustPolicy, type PolicyDocument } from './dump/policies';
+import { assumePolicy, kmsPolicy, permissionPolicy, trustPolicy, type PolicyDocument } from './dump/policies';
 import { quotaRetryDelayMs, rateLimitRetryDelayMs } from './timing';
 
 /** A failure of {@link failureRules}. Never retried by Temporal: waiting and trying again is the dump's business. */
@@ -57,7 +57,7 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
     return failure(
       'VendorRoleNotAssumable',
       `The worker may not assume the vendor role ${where}: ${said.message}.`,
-      `let the role's trust policy name the identity that the worker runs as, and allow that identity sts:AssumeRole on ${vendorRoleArn}.`,
+      `let the role's trust policy name the identity that the worker runs as, and let that identity's policy be ${json(assumePolicy(vendorRoleArn))}`,
       error,
     );
   }
@@ -102,7 +102,7 @@ export function putFailure(
   if (said.name.startsWith('KMS.') || (isRefusal(said) && /\bkms:/.test(said.message))) {
     return refused(
       'KmsDenied',
-      `the role ${roleArn} needs kms:GenerateDataKey and kms:Decrypt on the bucket's key, the key's own policy must let it, and the key must be enabled.`,
+      `the role ${roleArn} needs the policy ${json(kmsPolicy(keyArnIn(said.message)))}, the key's own policy must let the role do the same, and the key must be enabled.`,
     );
   }
   if (isRefusal(said) && /^Request (has expired|is not yet valid)/.test(said.message)) {
@@ -128,6 +128,10 @@ export function putFailure(
   }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
 }
+
+/** The key that AWS's message names, if it does: what follows is for a person to fill in. */
+const keyArnIn = (message: string): string =>
+  /arn:aws:kms:[\w-]+:\d{12}:key\/[\w-]+/.exec(message)?.[0] ?? "THE ARN OF THE BUCKET'S KEY";
 
 const permanentPutErrors = new Set([
   'AccessControlListNotSupported',
@@ -157,7 +161,7 @@ export function warehouseFailure(error: unknown, dataset: string, table?: TableN
     case 'billingNotEnabled':
       return refused(
         'WarehouseAccessDenied',
-        `give the worker's Google identity bigquery.tables.get and bigquery.tables.export on the dataset, and bigquery.jobs.create in its project.`,
+        `give the worker's Google identity bigquery.tables.get and bigquery.tables.export on ${dataset} (roles/bigquery.dataViewer), and bigquery.jobs.create in the project of the jobs (roles/bigquery.jobUser).`,
       );
     case 'quotaExceeded':
       return transient(`BigQuery's quota is used up ${where}: ${said.message}`, error, quotaRetryDelayMs);
@@ -191,7 +195,7 @@ export function stagingFailure(error: unknown, bucket: string, name?: string): A
   if ((said.status === 401 || said.status === 403) && !isThrottled) {
     return refused(
       'StagingAccessDenied',
-      `give the worker's Google identity storage.objects.create, get, list and delete on ${bucket}.`,
+      `give the worker's Google identity storage.objects.create, get, list and delete on gs://${bucket} (roles/storage.objectUser).`,
     );
   }
   return transient(`Cloud Storage did not answer as it should ${where}: ${said.message}`, error);

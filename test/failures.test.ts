@@ -109,6 +109,18 @@ test('a refused put names bucket and key, what S3 said, and the permission polic
   expect(message).toContain('must belong to account 111122223333');
 });
 
+test('a key that may not be used comes with the policy that is needed, for the key that AWS names', () => {
+  const keyArn = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+  const { message } = put(s3(403, 'AccessDenied', notAuthorised(`kms:GenerateDataKey on resource: ${keyArn}`)));
+  expect(message).toContain(`"Action":["kms:GenerateDataKey","kms:Decrypt"],"Resource":"${keyArn}"`);
+  expect(put(s3(400, 'KMS.DisabledException', 'The key is disabled')).message).toContain("THE ARN OF THE BUCKET'S KEY");
+});
+
+test('a vendor role that cannot be assumed comes with the policy that the worker needs', () => {
+  const { message } = vendorRole(sts(403, 'AccessDenied'));
+  expect(message).toContain(`{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"${vendorRoleArn}"}`);
+});
+
 test('a role that cannot be assumed comes with the trust policy that is needed, external id and all', () => {
   const { message } = customerRole(sts(403, 'AccessDenied'));
   expect(message).toContain(`[role=${settings.roleArn} externalId=acc_7Hq2]`);

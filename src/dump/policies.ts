@@ -19,6 +19,10 @@ export interface PolicyDocument {
 
 const policy = (...statements: Statement[]): PolicyDocument => ({ Version: '2012-10-17', Statement: statements });
 
+/** What the worker's identity may do: the vendor role is all that it needs. */
+export const assumePolicy = (roleArn: string): PolicyDocument =>
+  policy({ Effect: 'Allow', Action: 'sts:AssumeRole', Resource: roleArn });
+
 /** Step 2 of the guide: who may assume the customer role, and with which external id. */
 export const trustPolicy = (accountId: AccountId, vendorRoleArn: string = defaultVendorRoleArn): PolicyDocument =>
   policy({
