@@ -9,8 +9,9 @@
 import { runCommandLine } from './client/command-line';
 import { withDestinations, type ModellingRunInput } from './client/destinations';
 
-export { Destinations, RequestFailed, withDestinations } from './client/destinations';
+export { Destinations, withDestinations } from './client/destinations';
 export type { DestinationReport, ModellingRunInput } from './client/destinations';
+export { RequestFailed } from './client/request-failed';
 export { InvalidInput, type DestinationInput } from './dump/inputs';
 
 /**

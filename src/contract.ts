@@ -165,7 +165,7 @@ export interface CopiedAt extends Copied {
   readonly atMs: number;
 }
 
-/** The values of the search attribute {@link searchAttributeNames.state}. */
+/** A dump's values of the search attribute {@link searchAttributeNames.state}. */
 export type DumpState =
   'Running' | 'NeedsAttention' | 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded' | 'Abandoned';
 
@@ -198,8 +198,24 @@ export type DumpOutcome =
       readonly reason: string;
     };
 
+/**
+ * What a destination is about or, where it is idle, how its last dump ended: its value of the search attribute
+ * {@link searchAttributeNames.state}. `Waiting`: nothing was delivered yet, or a run waits for its minute.
+ */
+export type DestinationState =
+  | 'NotConnected'
+  | 'Paused'
+  | 'Waiting'
+  | 'Delivering'
+  | 'Delivered'
+  | 'Failed'
+  | 'Cancelled'
+  | 'Superseded'
+  | 'Abandoned';
+
 export interface DestinationStatus {
   readonly accountId: AccountId;
+  readonly state: DestinationState;
   readonly settings?: DestinationSettings;
   readonly paused: boolean;
   readonly currentDump?: { readonly workflowId: string; readonly folder: FolderName; readonly runId: string };

@@ -1,6 +1,6 @@
 /** `s3-destination <command>`: what operators and data engineers do by hand. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { readVendorRoleArn } from '../config';
 import {
@@ -12,10 +12,15 @@ import {
   parseRoleArn,
 } from '../dump/inputs';
 import { kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
-import { RequestFailed, withDestinations, type DestinationReport, type Destinations } from './destinations';
+import { withDestinations, type DestinationReport, type Destinations } from './destinations';
+import { customerStates, type CustomerState } from './overview';
+import { moreText, overviewLines } from './overview-view';
+import { RequestFailed } from './request-failed';
 import { createProgressView, statusLines } from './status-view';
 
 const watchEveryMs = 1000;
+/** Customers that `status` shows. */
+const limitByDefault = 50;
 
 /** Runs one command. Exit code 0: done; 1: it failed; 2: an argument is wrong. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
@@ -66,11 +71,20 @@ function createProgram(): Command {
       console.log(`Run ${runId} is noted. Watch it with: s3-destination status ${account} --watch`);
     });
 
-  command(program, 'status', 'show what is delivered, and how far the dump at work is')
-    .option('--watch', 'go on showing it until no dump is at work')
+  command(
+    program,
+    'status',
+    'show how a customer stands or, without an account, all customers, failures first',
+    '[account]',
+  )
+    .option('--watch', 'with an account: go on showing it until no dump is at work')
     .option('--json', 'as JSON, one object a line')
-    .action((account: string, options: StatusOptions) =>
-      withDestinations((destinations) => showStatus(destinations, account, options)),
+    .option('--limit <number>', `without an account: show so many customers (default: ${limitByDefault})`, wholeNumber)
+    .addOption(
+      new Option('--state <state>', 'without an account: only customers in this state').choices(customerStates),
+    )
+    .action((account: string | undefined, options: StatusOptions) =>
+      account === undefined ? showOverview(options) : showStatus(account, options),
     );
 
   command(program, 'retry', 'try again what waits for a person')
@@ -108,12 +122,12 @@ function createProgram(): Command {
   return program;
 }
 
-/** Every command is about one customer. Subcommands do not inherit the handling of errors. */
-const command = (program: Command, name: string, description: string): Command =>
+/** Every command is about one customer, but `status` may be about all. Subcommands do not inherit the handling of errors. */
+const command = (program: Command, name: string, description: string, account = '<account>'): Command =>
   program
     .command(name)
     .description(description)
-    .argument('<account>', "the customer's account id, e.g. acc_7Hq2")
+    .argument(account, "the customer's account id, e.g. acc_7Hq2")
     .exitOverride();
 
 interface ConnectOptions {
@@ -133,6 +147,8 @@ interface RunOptions {
 interface StatusOptions {
   readonly watch?: boolean;
   readonly json?: boolean;
+  readonly limit?: number;
+  readonly state?: CustomerState;
 }
 
 interface PolicyOptions {
@@ -147,13 +163,38 @@ function commaSeparated(text: string): string[] {
   return names;
 }
 
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1 to 999999.');
+  return Number(text);
+}
+
 const say =
   (ask: (destinations: Destinations, account: string) => Promise<void>, done: string) => async (account: string) => {
     await withDestinations((destinations) => ask(destinations, account));
     console.log(done);
   };
 
-async function showStatus(destinations: Destinations, account: string, { watch, json }: StatusOptions): Promise<void> {
+async function showOverview({ watch, json, limit = limitByDefault, state }: StatusOptions): Promise<void> {
+  if (watch === true) throw new InvalidInput('--watch is for one customer: name the account.');
+  const overview = await withDestinations((destinations) => destinations.overview({ limit, state }));
+  if (json !== true) return console.log(overviewLines(overview).join('\n'));
+  for (const customer of overview.customers) console.log(JSON.stringify(customer));
+  // Not among the objects, which a program reads.
+  if (overview.more > 0) console.error(moreText(overview.more));
+}
+
+async function showStatus(account: string, { limit, state, ...options }: StatusOptions): Promise<void> {
+  if (limit !== undefined || state !== undefined) {
+    throw new InvalidInput('--limit and --state are for all customers: leave the account off.');
+  }
+  await withDestinations((destinations) => showCustomer(destinations, account, options));
+}
+
+async function showCustomer(
+  destinations: Destinations,
+  account: string,
+  { watch, json }: StatusOptions,
+): Promise<void> {
   const report = await destinations.status(account);
   if (watch !== true) {
     console.log(json === true ? JSON.stringify(report) : statusLines(report).join('\n'));

@@ -41,11 +41,8 @@ import {
   retrySignal,
   type Connected,
 } from '../workflows/messages';
-
-/** A request that could not be fulfilled. The message is a sentence for whoever asked. */
-export class RequestFailed extends Error {
-  override readonly name = 'RequestFailed';
-}
+import { overviewOf, TemporalListing, type Overview, type OverviewOptions } from './overview';
+import { RequestFailed } from './request-failed';
 
 export interface DestinationReport {
   readonly destination: DestinationStatus;
@@ -124,6 +121,11 @@ export class Destinations {
     const status = await this.destination(account).query(destinationStatusQuery);
     if (status.currentDump === undefined) return { destination: status };
     return { destination: status, dump: await this.dumpStatus(status.currentDump.workflowId) };
+  }
+
+  /** All customers, those that need somebody first. Eventually consistent: the visibility store is a moment behind. */
+  overview(options: OverviewOptions): Promise<Overview> {
+    return overviewOf(new TemporalListing(this.client), options);
   }
 
   /** The workflow counts ranges that are done; the shards of ranges under way are in the activities' heartbeats. */

@@ -11,6 +11,7 @@ export function statusLines({ destination, dump }: DestinationReport): string[] 
   const last = recentDumps.at(-1);
   return [
     `${destination.accountId} is ${state}${where}`,
+    `state: ${dump?.state === 'NeedsAttention' ? dump.state : destination.state}`,
     ...(dump === undefined ? ['no dump at work'] : dumpLines(dump)),
     ...(pendingRun === undefined ? [] : [`waiting run: ${pendingRun.runId}`]),
     ...(last === undefined

@@ -10,6 +10,7 @@ import {
   isCancellation,
   log,
   ParentClosePolicy,
+  patched,
   rootCause,
   setCurrentDetails,
   setHandler,
@@ -26,6 +27,7 @@ import {
   taskQueues,
   type AccountId,
   type DestinationSettings,
+  type DestinationState,
   type DestinationStatus,
   type DumpOutcome,
   type FolderName,
@@ -53,7 +55,7 @@ import {
 import { versioned } from './versioning';
 
 /** What a destination hands on to itself when it continues as new. */
-export interface DestinationState {
+export interface CarriedState {
   readonly settings?: DestinationSettings | undefined;
   readonly paused: boolean;
   readonly pendingRun?: ModellingRun | undefined;
@@ -67,7 +69,7 @@ export interface DestinationState {
 }
 
 export interface DestinationInput {
-  readonly state?: DestinationState;
+  readonly state?: CarriedState;
   /** Continue as new after this many events, where that is earlier than Temporal suggests. */
   readonly historyEventsMax?: number;
 }
@@ -140,7 +142,7 @@ class Destination {
 
   constructor(
     private readonly accountId: AccountId,
-    state: DestinationState = { paused: false, seenRunIds: [], recentDumps: [], notes: [] },
+    state: CarriedState = { paused: false, seenRunIds: [], recentDumps: [], notes: [] },
   ) {
     this.settings = state.settings;
     this.paused = state.paused;
@@ -153,7 +155,7 @@ class Destination {
     this.publish();
   }
 
-  get state(): DestinationState {
+  get state(): CarriedState {
     const { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes } = this;
     return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes };
   }
@@ -162,6 +164,7 @@ class Destination {
     const { accountId, settings, paused, pendingRun, newestRun, recentDumps, notes, currentDump } = this;
     return {
       accountId,
+      state: this.publicState,
       ...(settings === undefined ? {} : { settings }),
       paused,
       ...(currentDump === undefined
@@ -178,6 +181,14 @@ class Destination {
       recentDumps,
       notes,
     };
+  }
+
+  private get publicState(): DestinationState {
+    if (this.settings === undefined) return 'NotConnected';
+    if (this.paused) return 'Paused';
+    if (this.currentDump !== undefined) return 'Delivering';
+    const last = this.recentDumps.at(-1);
+    return this.pendingRun !== undefined || last === undefined ? 'Waiting' : capitalized(last.outcome);
   }
 
   get hasRunToDeliver(): boolean {
@@ -352,6 +363,20 @@ class Destination {
   }
 
   private publish(): void {
+    this.publishState();
     setCurrentDetails(destinationDetails(this.status));
   }
+
+  /** Each change is an event of the history: only real ones are made. */
+  private publishState(): void {
+    // Asked anew each time: a destination that older code began publishes its state from its next change on.
+    if (this.publicState === this.publishedState || !patched('destination-state')) return;
+    this.publishedState = this.publicState;
+    upsertSearchAttributes([{ key: searchAttributes.state, value: this.publicState }]);
+  }
+
+  private publishedState: DestinationState | undefined;
 }
+
+const capitalized = <Text extends string>(text: Text): Capitalize<Text> =>
+  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}` as Capitalize<Text>;

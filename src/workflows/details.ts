@@ -25,8 +25,7 @@ export function dumpDetails(status: DumpStatus): string {
 }
 
 export function destinationDetails(status: DestinationStatus): string {
-  const { accountId, settings, paused, currentDump, pendingRun, newestRun, recentDumps, notes } = status;
-  const state = settings === undefined ? 'Not connected' : paused ? 'Paused' : 'Connected';
+  const { accountId, state, settings, currentDump, pendingRun, newestRun, recentDumps, notes } = status;
   const where =
     settings === undefined
       ? ['Runs are noted, nothing is delivered. Connect with the command `connect`.']

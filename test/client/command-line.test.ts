@@ -82,7 +82,16 @@ describe('a wrong argument gives exit code 2 and one sentence, and never reaches
   test.each([
     ['an unknown command', ['deliver', 'acc_7Hq2'], "unknown command 'deliver'"],
     ['an unknown option', ['status', 'acc_7Hq2', '--follow'], "unknown option '--follow'"],
-    ['no account', ['status'], "missing required argument 'account'"],
+    ['no account', ['retry'], "missing required argument 'account'"],
+    ['--watch of all customers', ['status', '--watch'], '--watch is for one customer: name the account.'],
+    ['a limit for one customer', ['status', 'acc_7Hq2', '--limit', '2'], '--limit and --state are for all customers'],
+    [
+      'a state for one customer',
+      ['status', 'acc_7Hq2', '--state', 'Failed'],
+      '--limit and --state are for all customers',
+    ],
+    ['a limit that is no number', ['status', '--limit', '0'], 'It is a whole number from 1 to 999999.'],
+    ['a state that there is not', ['status', '--state', 'failed'], 'Allowed choices are NeedsAttention, Failed'],
     ['one argument too many', ['status', 'acc_7Hq2', 'acc_8'], 'too many arguments'],
     [
       'no role',

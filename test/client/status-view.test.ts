@@ -14,8 +14,8 @@ const settings = parseDestination({
   bucket: 'acme-dreamdata',
   path: 'exports',
 });
-const notConnected: DestinationStatus = { accountId, paused: false, recentDumps: [], notes: [] };
-const connected: DestinationStatus = { ...notConnected, settings };
+const notConnected: DestinationStatus = { accountId, state: 'NotConnected', paused: false, recentDumps: [], notes: [] };
+const connected: DestinationStatus = { ...notConnected, state: 'Waiting', settings };
 const fault: Fault = {
   type: 'BucketMissing',
   problem: 'S3 refused a put.',
@@ -54,6 +54,7 @@ afterEach(() => {
 test('a destination that was never connected says so, with the run that waits', () => {
   expect(statusLines({ destination: { ...notConnected, pendingRun: run } })).toEqual([
     'acc_7Hq2 is not connected',
+    'state: NotConnected',
     'no dump at work',
     'waiting run: run-42',
   ]);
@@ -66,7 +67,7 @@ test('a paused destination says so, and where its dumps go', () => {
 });
 
 test('a dump at work shows for each table how far it is', () => {
-  const [, ...lines] = statusLines({ destination: connected, dump });
+  const [, , ...lines] = statusLines({ destination: connected, dump });
   expect(lines).toEqual([
     'dump 2023-01-02T15:04 of run run-42: Running, deliver tables',
     '  companies                delivered: 20 shards, 40.0 MB',
@@ -85,6 +86,7 @@ test('what needs attention is shown with its type and what to do about it, of a 
     dump: { ...dump, state: 'NeedsAttention', stepFault, tables: { events } },
   });
   expect(lines.slice(1)).toEqual([
+    'state: NeedsAttention',
     'dump 2023-01-02T15:04 of run run-42: NeedsAttention, deliver tables',
     '  RoleNotAssumable: The customer role cannot be assumed. To be mended by the customer: create the bucket.',
     '  events                   needs attention: BucketMissing: S3 refused a put. To be mended by the customer: create the bucket.',
@@ -94,14 +96,17 @@ test('what needs attention is shown with its type and what to do about it, of a 
 test('what Temporal tries again by itself is shown below the tables', () => {
   const trouble = 'copyShards, attempt 3: Could not put: SlowDown';
   const lines = statusLines({ destination: connected, dump: { ...dump, tables: {}, retrying: [trouble] } });
-  expect(lines.slice(2)).toEqual([`  retrying ${trouble}`]);
+  expect(lines.slice(3)).toEqual([`  retrying ${trouble}`]);
 });
 
 test('the last dump is shown with how it ended, and messages that were not followed with why', () => {
   const delivered = { outcome: 'delivered', folder, runId: 'run-42', total, receiptKey: 'receipt.json' } as const;
   const failed = { outcome: 'failed', folder, runId: 'run-43', reason: 'Staged files are gone' } as const;
   const destination = { ...connected, notes: ['modellingRunSucceeded: The run id is missing.'] };
-  expect(statusLines({ destination: { ...destination, recentDumps: [failed, delivered] } }).slice(1)).toEqual([
+  expect(
+    statusLines({ destination: { ...destination, recentDumps: [failed, delivered], state: 'Delivered' } }).slice(1),
+  ).toEqual([
+    'state: Delivered',
     'no dump at work',
     'last dump: 2023-01-02T15:04 (run run-42) delivered',
     'not followed: modellingRunSucceeded: The run id is missing.',
@@ -123,6 +128,7 @@ test('where nothing can be drawn, a line is printed when it has changed and only
   view.show(report({ companies: { state: 'extracting' }, events: { state: 'waiting' } }));
   expect(written).toEqual([
     'acc_7Hq2 is connected: s3://acme-dreamdata/exports\n',
+    'state: Waiting\n',
     'dump 2023-01-02T15:04 of run run-42: Running, deliver tables\n',
     '  companies                extracting\n',
     '  events                   waiting\n',

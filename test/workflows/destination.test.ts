@@ -1,5 +1,11 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { destinationWorkflowId, taskQueues, type AccountId, type DestinationStatus } from '../../src/contract';
+import {
+  destinationWorkflowId,
+  searchAttributeNames,
+  taskQueues,
+  type AccountId,
+  type DestinationStatus,
+} from '../../src/contract';
 import { parseDestination } from '../../src/dump/inputs';
 import type { destination } from '../../src/workflows';
 import {
@@ -323,6 +329,50 @@ test('dumpNow delivers the newest run again, into a folder of its own', async ()
   });
 });
 
+/** What the state attribute was set to, execution by execution. */
+async function publishedStates(account: AccountId, runId?: string): Promise<string[]> {
+  const { events } = await environment.client.workflow.getHandle(destinationWorkflowId(account), runId).fetchHistory();
+  return (events ?? []).flatMap(({ upsertWorkflowSearchAttributesEventAttributes: upserted }) => {
+    const payload = upserted?.searchAttributes?.indexedFields?.[searchAttributeNames.state];
+    return payload?.data == null ? [] : [(JSON.parse(Buffer.from(payload.data).toString()) as string[]).toString()];
+  });
+}
+
+test('a destination publishes its state for searches, each change once', async () => {
+  const account = newAccount();
+  const { activities } = scripted({
+    extractTable: async () => {
+      throw needsAttention('StagingFilesGone');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await announce(account, 'run-0');
+    await environment.destinations.connect(account, customer);
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    expect(await ended(account, 1)).toMatchObject([{ outcome: 'failed' }]);
+    expect((await statusOf(account)).state).toBe('Failed');
+    await environment.destinations.pause(account);
+    await environment.destinations.pause(account);
+    await environment.destinations.resume(account);
+    await environment.destinations.disconnect(account);
+  });
+  expect(await publishedStates(account)).toEqual([
+    ...['NotConnected', 'Waiting', 'Delivering', 'Failed', 'Paused', 'Failed', 'NotConnected'],
+  ]);
+});
+
+test('an idle destination whose last dump was delivered is in the state Delivered', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, 'run-1');
+    await ended(account, 1);
+    expect((await statusOf(account)).state).toBe('Delivered');
+  });
+});
+
 test('a signal with missing or wrong fields is answered in the status and harms nothing', async () => {
   const account = newAccount();
   const { activities, calls } = scripted();
@@ -375,6 +425,9 @@ test('a destination continues as new between dumps and delivers the run that wai
     const dumps = await ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
     expect((await statusOf(account)).settings).toEqual(parseDestination(customer));
+    // The next execution begins with the state that the one before it ended in, or with what has come since.
+    expect((await publishedStates(account, handle.firstExecutionRunId)).at(-1)).toBe('Waiting');
+    expect(await publishedStates(account)).toEqual(['Waiting', 'Delivering', 'Delivered']);
     await announce(account, 'run-1', new Date(0));
     expect((await statusOf(account)).newestRun?.runId).toBe('run-4');
   });

@@ -36,6 +36,7 @@ const dump: DumpStatus = {
 };
 const destination: DestinationStatus = {
   accountId,
+  state: 'Delivering',
   settings: parseDestination({
     roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
     bucket: 'acme-dreamdata',
@@ -128,7 +129,7 @@ test("a destination's page shows where tables go, what is at work and what waits
     }),
   );
   expect(outside).toEqual([
-    '**Connected**, account `acc_7Hq2`',
+    '**Delivering**, account `acc_7Hq2`',
     '',
     'Bucket `acme-dreamdata` under `exports`, role `arn:aws:iam::111122223333:role/dreamdata-data-platform`',
     '',
@@ -143,9 +144,11 @@ test("a destination's page shows where tables go, what is at work and what waits
 test('a destination that is paused or not connected says so', () => {
   const { settings, ...notConnected } = destination;
   expect(settings).toBeDefined();
-  expect(destinationDetails({ ...destination, paused: true })).toContain('**Paused**');
-  expect(destinationDetails(notConnected)).toContain('**Not connected**');
-  expect(destinationDetails(notConnected)).toContain('Connect with the command `connect`.');
+  expect(destinationDetails({ ...destination, state: 'Paused', paused: true })).toContain('**Paused**');
+  expect(destinationDetails({ ...notConnected, state: 'NotConnected' })).toContain('**NotConnected**');
+  expect(destinationDetails({ ...notConnected, state: 'NotConnected' })).toContain(
+    'Connect with the command `connect`.',
+  );
 });
 
 test("a destination's page lists past dumps, newest first, and why one failed", () => {
