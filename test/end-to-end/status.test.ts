@@ -27,7 +27,6 @@ const shown = (states: readonly CustomerState[]): Promise<readonly CustomerLine[
 
 beforeAll(async () => {
   endToEnd = await EndToEnd.start({ scale: 0.01, shardRows: 500 });
-  worker = await endToEnd.startWorker();
 });
 afterAll(() => endToEnd?.stop());
 
@@ -42,7 +41,12 @@ async function connected(account: string, tables: readonly string[] = ['contacts
 const announce = (account: string): Promise<void> =>
   endToEnd.destinations.modellingRunSucceeded(account, { runId: 'run-1', finishedAt: new Date(), dataset });
 
-test('without a customer a sentence says so', async () => {
+test('a namespace without the search attributes, and one without a customer, are told apart', async () => {
+  await expect(status()).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('start a worker') as string,
+  });
+  worker = await endToEnd.startWorker();
   expect((await status()).stdout).toBe('There is no customer yet: the command connect makes one.\n');
 });
 

@@ -347,8 +347,8 @@ test('a destination publishes its state for searches, each change once', async (
   });
   await environment.withWorker(activities, async () => {
     await announce(account, 'run-0');
-    await environment.destinations.connect(account, customer);
-    await environment.destinations.connect(account, customer);
+    await environment.destinations.connect(account, { ...customer, tables: ['events'] });
+    await environment.destinations.connect(account, { ...customer, tables: ['events'] });
     await announce(account, 'run-1');
     expect(await ended(account, 1)).toMatchObject([{ outcome: 'failed' }]);
     expect((await statusOf(account)).state).toBe('Failed');
@@ -402,7 +402,7 @@ test('a destination continues as new between dumps and delivers the run that wai
     const handle = await environment.client.workflow.start<typeof destination>('destination', {
       taskQueue: taskQueues.control,
       workflowId: destinationWorkflowId(account),
-      args: [{ historyEventsMax: 25 }],
+      args: [{ historyEventsMax: 32 }],
     });
     await environment.destinations.connect(account, customer);
     await announce(account, 'run-1');
