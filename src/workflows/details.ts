@@ -20,7 +20,7 @@ export function dumpDetails(status: DumpStatus): string {
     '|---|---|---:|---:|',
     ...rows,
     ...faults.flatMap((section) => ['', section]),
-    ...noteSection(notes),
+    ...ending(notes),
   );
 }
 
@@ -44,7 +44,7 @@ export function destinationDetails(status: DestinationStatus): string {
     '',
     `Waiting run: ${pendingRun === undefined ? 'none' : code(pendingRun.runId)}; newest run: ${newestRun === undefined ? 'none' : code(newestRun.runId)}`,
     ...(outcomes.length === 0 ? [] : ['', '| folder | run | outcome |', '|---|---|---|', ...outcomes]),
-    ...noteSection(notes),
+    ...ending(notes),
   );
 }
 
@@ -90,12 +90,21 @@ function outcomeRow(dump: DumpOutcome): string {
   return `| ${code(dump.folder)} | ${code(dump.runId)} | ${outcome} |`;
 }
 
-const noteSection = (notes: readonly string[]): string[] =>
-  notes.length === 0 ? [] : ['', 'Messages that could not be followed:', '', ...notes.map((note) => `- ${code(note)}`)];
+const ending = (notes: readonly string[]): string[] => [
+  ...(notes.length === 0
+    ? []
+    : ['', 'Messages that could not be followed:', '', ...notes.map((note) => `- ${code(note)}`)]),
+  // The UI makes its frame a line too short: what stands last is out of sight.
+  '',
+  '---',
+];
 
 const lines = (...text: string[]): string => text.join('\n');
 
 /** Text from outside as inline code: no backtick, pipe, angle bracket or line break of its own survives. */
-const code = (text: string): string => `\`${text.replace(/[`|<>\s]+/g, ' ').slice(0, 2_000)}\``;
+const code = (text: string): string => `\`${spaced(text.replace(/[`|<>\s]+/g, ' ')).slice(0, 2_000)}\``;
+
+/** JSON with room to break lines at: the UI's frame is narrow, and what does not fit is out of sight. */
+const spaced = (json: string): string => json.replace(/(?<=["\]}])[,:](?=["[{])/g, '$& ');
 
 const count = (value: number): string => value.toLocaleString('en-GB');

@@ -138,6 +138,8 @@ test("a destination's page shows where tables go, what is at work and what waits
     'Dump at work: `dump/acc_7Hq2/2023-01-02T15:04`',
     '',
     'Waiting run: `run-43`; newest run: `run-43`',
+    '',
+    '---',
   ]);
 });
 
@@ -161,11 +163,13 @@ test("a destination's page lists past dumps, newest first, and why one failed", 
       ],
     }),
   );
-  expect(outside.slice(-4)).toEqual([
+  expect(outside.slice(-6)).toEqual([
     '| folder | run | outcome |',
     '|---|---|---|',
     '| `2023-01-02T15:04` | `run-42` | delivered: 1,200 shards, 3.4 GB |',
     '| `2023-01-02T15:04` | `run-41` | failed: `Staged files are gone` |',
+    '',
+    '---',
   ]);
 });
 
@@ -194,6 +198,15 @@ test("a failure's text can neither link nor load an image, in a dump's heading o
     .split('\n');
   expect(lines).not.toContain('# Approved');
   expect(lines.join('\n').replace(/`[^`]*`/g, '')).not.toMatch(/!\[|<img/);
+});
+
+// Seen in UI 2.42: its frame is a line too short, and it is narrow.
+test('the UI can show a page to its end and to the right', () => {
+  const remedy = 'the policy must be {"Statement":[{"Principal":{"AWS":"arn:aws:iam::1:role/r"},"Action":"a:b"}]}';
+  const page = dumpDetails({ ...dump, stepFault: { ...fault, remedy } });
+  expect(page).toContain('{"Statement": [{"Principal": {"AWS": "arn:aws:iam::1:role/r"}, "Action": "a:b"}]}');
+  for (const text of [page, destinationDetails({ ...destination, notes: ['a note'] })])
+    expect(text).toMatch(/\n\n---$/);
 });
 
 // Seen in UI 2.42: what stands in a fence is not shown at all.
