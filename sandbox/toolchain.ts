@@ -163,24 +163,35 @@ async function installTool(tool: Tool, say: (line: string) => void): Promise<str
   const folder = toolFolder(tool);
   mkdirSync(cacheFolder, { recursive: true });
   say(`Installing ${tool.name} ${tool.version} into ${folder}: ${tool.minutes}, once.`);
-  const startedMs = Date.now();
-  const ticking = setInterval(() => {
-    say(`  still installing ${tool.name}: ${Math.round((Date.now() - startedMs) / 1000)} s`);
-  }, 20_000);
   // A venv knows its own path, so it is made in place; whatever is left of an interrupted install goes first.
   writeFileSync(incompleteMarker(tool), '');
   rmSync(folder, { recursive: true, force: true });
   try {
     mkdirSync(folder, { recursive: true });
-    await tool.install(folder);
+    await sayingThatItGoesOn(`installing ${tool.name}`, say, () => tool.install(folder));
     rmSync(incompleteMarker(tool));
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw new SandboxError(`Could not install ${tool.name}: ${(error as Error).message}`);
+  }
+  return path.join(folder, tool.executable);
+}
+
+/** Does `work` and meanwhile says every 20 seconds that it goes on. */
+export async function sayingThatItGoesOn(
+  what: string,
+  say: (line: string) => void,
+  work: () => Promise<void>,
+): Promise<void> {
+  const startedMs = Date.now();
+  const ticking = setInterval(() => {
+    say(`  still ${what}: ${Math.round((Date.now() - startedMs) / 1000)} s`);
+  }, 20_000);
+  try {
+    await work();
   } finally {
     clearInterval(ticking);
   }
-  return path.join(folder, tool.executable);
 }
 
 function requirePresent({ name, needs, givenBy }: Tool): void {
@@ -191,7 +202,7 @@ function requirePresent({ name, needs, givenBy }: Tool): void {
   );
 }
 
-function isExecutable(file: string): boolean {
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return true;
@@ -201,7 +212,7 @@ function isExecutable(file: string): boolean {
 }
 
 /** Runs a command to its end; what it printed is shown only if it fails. */
-function run(program: string, args: readonly string[], environment: Record<string, string> = {}): Promise<void> {
+export function run(program: string, args: readonly string[], environment: Record<string, string> = {}): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];

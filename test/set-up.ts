@@ -1,3 +1,4 @@
+import { ensureBrowser } from '../sandbox/browser';
 import { prepareTemporalServers } from '../sandbox/temporal-server';
 import { ensureTool, fakeGcsServer, ministack } from '../sandbox/toolchain';
 
@@ -7,4 +8,5 @@ export default async function setUp(): Promise<void> {
   await ensureTool(ministack, say);
   await ensureTool(fakeGcsServer, say);
   await prepareTemporalServers(say);
+  await ensureBrowser(say);
 }
