@@ -7,7 +7,7 @@ import { projectFolder } from '../../sandbox/processes';
 import { eventually } from '../eventually';
 
 const viewport = { width: 1200, height: 840 };
-const waitMs = 20_000;
+const waitMs = 30_000;
 
 type Box = NonNullable<Awaited<ReturnType<Locator['boundingBox']>>>;
 
@@ -113,7 +113,9 @@ export class TemporalUi {
     await pane.waitFor();
     await eventually(
       async () => {
+        const read = this.page.waitForResponse((response) => response.url().includes('__temporal_workflow_metadata'));
         await this.page.keyboard.press('r');
+        await read;
         return pane.innerText();
       },
       (shown) => shown.includes(text),
