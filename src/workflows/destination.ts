@@ -92,10 +92,15 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
   setHandler(destinationStatusQuery, () => entity.status);
   setHandler(connectUpdate, (input) => entity.connect(input), { validator: (input) => void parseDestination(input) });
   setHandler(disconnectUpdate, () => entity.disconnect());
-  setHandler(modellingRunSucceededSignal, (run) => entity.announce(run));
-  setHandler(pauseSignal, () => entity.pause());
-  setHandler(resumeSignal, () => entity.resume());
-  setHandler(dumpNowSignal, () => entity.dumpNow());
+  setHandler(modellingRunSucceededSignal, (run) => entity.announce(run), {
+    description: 'Sent by the modelling pipeline. Input: {"runId": …, "finishedAt": …, "dataset": …}',
+  });
+  // The descriptions are what the UI's dialog for signals shows.
+  setHandler(pauseSignal, () => entity.pause(), { description: 'Begins no dump until resume. No input' });
+  setHandler(resumeSignal, () => entity.resume(), { description: 'Delivers again. No input' });
+  setHandler(dumpNowSignal, () => entity.dumpNow(), {
+    description: 'Delivers the newest run, again if it was delivered before. No input',
+  });
   upsertSearchAttributes([{ key: searchAttributes.account, value: accountId }]);
 
   const historyIsLong = (): boolean =>

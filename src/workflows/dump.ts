@@ -59,14 +59,16 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   let isCommitted = false;
 
   setHandler(dumpStatusQuery, () => progress.status);
-  setHandler(supersedeSignal, (runId) => {
-    newerRunId = runId;
+  // The descriptions are what the UI's dialog for signals shows.
+  setHandler(supersedeSignal, (runId) => void (newerRunId = runId), {
+    description: 'Sent by the destination: not for people',
   });
-  setHandler(retrySignal, (table) => {
-    const refusal = retries.request(table);
-    if (refusal !== undefined) progress.note(refusal);
+  setHandler(retrySignal, (table) => retry(table), {
+    description: 'Tries again what waits. Input: nothing for all of it, or a table such as "events"',
   });
-  setHandler(abandonSignal, (reason) => abandon(reason));
+  setHandler(abandonSignal, (reason) => abandon(reason), {
+    description: 'Gives this dump up: no receipt is written. Input: nothing, or the reason as "text"',
+  });
 
   // A snapshot of the future cannot be read, and the pipeline's clock may be a little ahead.
   const snapshotMs = Math.min(Date.parse(run.finishedAt), Date.parse(startedAt));
@@ -176,6 +178,11 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
         if (subject === undefined) progress.begin(progress.status.step);
       }
     }
+  }
+
+  function retry(table: unknown): void {
+    const refusal = retries.request(table);
+    if (refusal !== undefined) progress.note(refusal);
   }
 
   function abandon(input: unknown): void {
