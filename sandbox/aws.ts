@@ -1,4 +1,5 @@
 /** The AWS stand-in: a vendor account and a customer account, set up as the vendor's guide tells a customer to. */
+import path from 'node:path';
 import {
   CreateAccessKeyCommand,
   CreateRoleCommand,
@@ -25,7 +26,8 @@ const vendorAccount = '485801740390';
 const vendorRoleName = 'dreamdata_destination_s3';
 const workerUserName = 's3-destination-worker';
 
-export async function startAws(port: number, say: (line: string) => void): Promise<Running> {
+/** With `folder`, objects are on disk at once, roles and settings of buckets when it is asked to stop; sessions never. */
+export async function startAws(port: number, say: (line: string) => void, folder?: string): Promise<Running> {
   const program = await ensureTool(ministack, say);
   const running = start('The AWS stand-in (ministack)', program, [], {
     AUTH: 'true',
@@ -34,10 +36,18 @@ export async function startAws(port: number, say: (line: string) => void): Promi
     SERVICES: 's3,sts,iam,kms',
     LOG_LEVEL: 'WARNING',
     MINISTACK_REGION: 'us-east-1',
+    ...(folder === undefined ? {} : keptIn(folder)),
   });
   await untilReady(running, answers(`http://127.0.0.1:${port}/_ministack/health`));
   return running;
 }
+
+const keptIn = (folder: string): Record<string, string> => ({
+  S3_PERSIST: '1',
+  S3_DATA_DIR: path.join(folder, 's3'),
+  PERSIST_STATE: '1',
+  STATE_DIR: path.join(folder, 'state'),
+});
 
 export interface WorkerKeys {
   readonly accessKeyId: string;

@@ -7,6 +7,7 @@ import type { Storage } from '@google-cloud/storage';
 import type { AccountId, BucketName } from '../src/contract';
 import { createBigQuery, createStorage, type GoogleEndpoints } from '../src/stores/google-clients';
 import { CustomerAccount, setUpVendor, startAws } from './aws';
+import { Part } from './part';
 import {
   answers,
   compiled,
@@ -44,12 +45,22 @@ export const location = 'EU';
 export const stagingBucket = 'vendor-staging-eu';
 export const loadBucket = 'vendor-loads-eu';
 
+/** The servers that a sandbox is made of, as its parts are called. */
+interface Servers {
+  readonly temporal: Part<TemporalServer>;
+  readonly aws: Part<Running>;
+  readonly storage: Part<Running>;
+  readonly bigquery: Part<Running>;
+}
+
+export type ServerName = keyof Servers;
+
 export class Sandbox {
   readonly bigquery: BigQuery;
   readonly storage: Storage;
 
   private constructor(
-    readonly temporal: TemporalServer,
+    private readonly servers: Servers,
     /** What the worker and the command line run with: the vendors' own variables, as in production. */
     readonly environment: Readonly<Record<string, string>>,
     google: GoogleEndpoints,
@@ -65,16 +76,20 @@ export class Sandbox {
     const ports = await choosePorts(options.ports);
     const folder = await mkdtemp(path.join(os.tmpdir(), 's3-destination-sandbox-'));
     const parts: { stop(): Promise<void> }[] = [{ stop: () => rm(folder, { recursive: true, force: true }) }];
+    const part = async <T extends { stop(): Promise<void> }>(startServer: () => Promise<T>): Promise<Part<T>> => {
+      const started = await Part.start(startServer);
+      parts.unshift(started);
+      return started;
+    };
+    const { say } = options;
     try {
-      const temporal = await startTemporalServer(
-        { port: ports.temporal, uiPort: ports.temporalUi },
-        path.join(folder, 'temporal.db'),
-        options.say,
-      );
-      parts.unshift(temporal);
-      parts.unshift(await startAws(ports.aws, options.say));
-      parts.unshift(await startStorage(ports.storage, path.join(folder, 'storage'), options.say));
-      parts.unshift(await startBigQuery(ports, path.join(folder, 'bigquery.db'), options));
+      const temporalPorts = { port: ports.temporal, uiPort: ports.temporalUi };
+      const servers: Servers = {
+        temporal: await part(() => startTemporalServer(temporalPorts, path.join(folder, 'temporal.db'), say)),
+        aws: await part(() => startAws(ports.aws, say, path.join(folder, 'aws'))),
+        storage: await part(() => startStorage(ports.storage, path.join(folder, 'storage'), say)),
+        bigquery: await part(() => startBigQuery(ports, path.join(folder, 'bigquery.db'), options)),
+      };
 
       const awsUrl = `http://127.0.0.1:${ports.aws}`;
       const google = {
@@ -83,7 +98,7 @@ export class Sandbox {
       };
       const worker = await setUpVendor(awsUrl);
       const environment = {
-        ...temporal.environment,
+        ...servers.temporal.running.environment,
         AWS_ACCESS_KEY_ID: worker.accessKeyId,
         AWS_SECRET_ACCESS_KEY: worker.secretAccessKey,
         AWS_REGION: 'us-east-1',
@@ -94,7 +109,7 @@ export class Sandbox {
         STORAGE_ENDPOINT: google.storage,
         STAGING_BUCKETS: `${location}=${stagingBucket}`,
       };
-      const sandbox = new Sandbox(temporal, environment, google, awsUrl, parts);
+      const sandbox = new Sandbox(servers, environment, google, awsUrl, parts);
       await sandbox.storage.createBucket(stagingBucket, { location });
       await sandbox.storage.createBucket(loadBucket, { location });
       return sandbox;
@@ -102,6 +117,18 @@ export class Sandbox {
       await stopAll(parts);
       throw error;
     }
+  }
+
+  get temporal(): TemporalServer {
+    return this.servers.temporal.running;
+  }
+
+  /**
+   * Stops a server and starts it again, with what it had kept on disk. The AWS stand-in keeps roles and objects and forgets
+   * sessions; the BigQuery stand-in fails the jobs that were under way.
+   */
+  async restart(server: ServerName, whileDown: () => Promise<void> = async () => {}): Promise<void> {
+    await this.servers[server].restart(whileDown);
   }
 
   /** A customer who has followed the guide. */

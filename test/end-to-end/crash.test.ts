@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => endToEnd?.stop());
 
 const putsSince = (bucket: string, sinceMs: number): string[] =>
-  endToEnd.proxy.recorded.flatMap(({ method, path, status, endedAtMs }) =>
+  endToEnd.proxies.aws.recorded.flatMap(({ method, path, status, endedAtMs }) =>
     method === 'PUT' && status === 200 && path.startsWith(`/${bucket}/`) && endedAtMs >= sinceMs
       ? [path.replace(/\?.*/, '')]
       : [],

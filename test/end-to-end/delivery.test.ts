@@ -13,15 +13,15 @@ import { defaultVendorRoleArn, trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
 import { compareRows, keysIn, readJson, type GuideColumn, type GuideReceipt } from './delivered';
 import { dataset, EndToEnd } from './environment';
+import type { FaultProxy } from './fault-proxy';
 import { plainText } from './plain-text';
-import type { RecordingProxy } from './recording-proxy';
 
 const account = parseAccountId('acc_7Hq2');
 const bucket = parseBucketName('acme-data-platform');
 
 let endToEnd: EndToEnd;
 let sandbox: Sandbox;
-let proxy: RecordingProxy;
+let proxy: FaultProxy;
 let destinations: Destinations;
 let customer: CustomerAccount;
 
@@ -32,7 +32,8 @@ beforeAll(async () => {
     emptyTable: 'paid_ads',
     shardRowsOf: { companies: 2 },
   });
-  ({ sandbox, proxy, destinations } = endToEnd);
+  ({ sandbox, destinations } = endToEnd);
+  proxy = endToEnd.proxies.aws;
   [customer] = await Promise.all([sandbox.addCustomer(account, bucket), endToEnd.startWorker()]);
 });
 afterAll(() => endToEnd?.stop());

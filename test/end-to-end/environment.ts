@@ -1,4 +1,4 @@
-/** What end-to-end tests share: a sandbox with made-up tables, a proxy before AWS that writes down all that is asked. */
+/** What end-to-end tests share: a sandbox with made-up tables, a proxy before each service. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,10 +9,17 @@ import { seedWarehouse } from '../../sandbox/warehouse-seed';
 import { Destinations, type DestinationReport } from '../../src/client/destinations';
 import type { DumpOutcome } from '../../src/contract';
 import { eventually } from '../eventually';
-import { RecordingProxy } from './recording-proxy';
+import { FaultProxy } from './fault-proxy';
 
 export const datasetId = 'data_platform';
 export const dataset = `${project}.${datasetId}`;
+
+/** Each stands between the worker and one service. */
+export interface Proxies {
+  readonly aws: FaultProxy;
+  readonly storage: FaultProxy;
+  readonly bigquery: FaultProxy;
+}
 
 interface Data {
   readonly scale: number;
@@ -26,7 +33,7 @@ interface Data {
 export class EndToEnd {
   private constructor(
     readonly sandbox: Sandbox,
-    readonly proxy: RecordingProxy,
+    readonly proxies: Proxies,
     readonly client: Client,
     private readonly connection: Connection,
     private readonly parquetFolder: string,
@@ -35,7 +42,12 @@ export class EndToEnd {
   static async start({ scale, shardRows, emptyTable, shardRowsOf }: Data): Promise<EndToEnd> {
     const parquetFolder = await mkdtemp(path.join(os.tmpdir(), 'seeded-'));
     const sandbox = await Sandbox.start({ ports: 'free', say: () => {}, shardRows, jobDelayMs: 400 });
-    const proxy = await RecordingProxy.start(sandbox.environment['AWS_ENDPOINT_URL'] ?? '');
+    const before = (variable: string): Promise<FaultProxy> => FaultProxy.start(sandbox.environment[variable] ?? '');
+    const proxies: Proxies = {
+      aws: await before('AWS_ENDPOINT_URL'),
+      storage: await before('STORAGE_ENDPOINT'),
+      bigquery: await before('BIGQUERY_ENDPOINT'),
+    };
     const connection = await Connection.connect({ address: sandbox.environment['TEMPORAL_ADDRESS'] ?? '' });
     const { bigquery, storage } = sandbox;
     await seedWarehouse(
@@ -45,7 +57,7 @@ export class EndToEnd {
       },
       () => {},
     );
-    return new EndToEnd(sandbox, proxy, new Client({ connection }), connection, parquetFolder);
+    return new EndToEnd(sandbox, proxies, new Client({ connection }), connection, parquetFolder);
   }
 
   get destinations(): Destinations {
@@ -58,21 +70,23 @@ export class EndToEnd {
   }
 
   startWorker(environment: Readonly<Record<string, string>> = {}, queues?: string, program?: string): Promise<Running> {
-    return this.sandbox.startWorker({ AWS_ENDPOINT_URL: this.proxy.url, ...environment }, queues, program);
+    const { aws, storage, bigquery } = this.proxies;
+    const endpoints = { AWS_ENDPOINT_URL: aws.url, STORAGE_ENDPOINT: storage.url, BIGQUERY_ENDPOINT: bigquery.url };
+    return this.sandbox.startWorker({ ...endpoints, ...environment }, queues, program);
   }
 
-  async ended(accountId: string, runId: string): Promise<DumpOutcome> {
+  async ended(accountId: string, runId: string, timeoutMs = 110_000): Promise<DumpOutcome> {
     const outcomeOf = ({ destination }: DestinationReport): DumpOutcome | undefined =>
       destination.recentDumps.find((dump) => dump.runId === runId);
     const read = async (): Promise<DumpOutcome | undefined> => outcomeOf(await this.destinations.status(accountId));
-    const outcome = await eventually(read, (found) => found !== undefined, 110_000);
+    const outcome = await eventually(read, (found) => found !== undefined, timeoutMs);
     if (outcome === undefined) throw new Error(`Run ${runId} has no outcome`);
     return outcome;
   }
 
   async stop(): Promise<void> {
     await this.connection.close();
-    await this.proxy.stop();
+    await Promise.all(Object.values(this.proxies).map((proxy: FaultProxy) => proxy.stop()));
     await this.sandbox.stop();
     await rm(this.parquetFolder, { recursive: true });
   }

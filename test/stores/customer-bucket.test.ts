@@ -7,7 +7,7 @@ import { identityOfDump, type AccountId } from '../../src/contract';
 import { parseAccountId, parseBucketName, parseDestination } from '../../src/dump/inputs';
 import { defaultVendorRoleArn, permissionPolicy, trustPolicy } from '../../src/dump/policies';
 import { isSessionOf, S3CustomerBuckets, type Delivery, type StreamedBody } from '../../src/stores/customer-bucket';
-import { RecordingProxy } from '../end-to-end/recording-proxy';
+import { FaultProxy } from '../end-to-end/fault-proxy';
 
 const { folder } = identityOfDump('dump/acc_7Hq2/2023-01-02T15:04');
 const never = new AbortController().signal;
@@ -16,13 +16,13 @@ const before = Object.fromEntries(named.map((name) => [name, process.env[name]])
 
 let aws: Running;
 let endpoint: string;
-let proxy: RecordingProxy;
+let proxy: FaultProxy;
 
 beforeAll(async () => {
   const port = await freePort();
   endpoint = `http://127.0.0.1:${port}`;
   aws = await startAws(port, () => {});
-  proxy = await RecordingProxy.start(endpoint);
+  proxy = await FaultProxy.start(endpoint);
   const keys = await setUpVendor(endpoint);
   process.env['AWS_ACCESS_KEY_ID'] = keys.accessKeyId;
   process.env['AWS_SECRET_ACCESS_KEY'] = keys.secretAccessKey;

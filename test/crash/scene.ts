@@ -1,0 +1,123 @@
+/** One customer with one worker, on whom a fault is staged. */
+import type { CustomerAccount } from '../../sandbox/aws';
+import type { Running } from '../../sandbox/processes';
+import type { DumpOutcome } from '../../src/contract';
+import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
+import { heartbeatThrottleMs } from '../../src/timing';
+import { dataset, type EndToEnd, type Proxies } from '../end-to-end/environment';
+import type { Arming, Armed, Exchange } from '../end-to-end/fault-proxy';
+import { shardPut, type Matches, type Whose } from './traffic';
+
+export const tables = ['companies', 'contacts', 'events'] as const;
+
+/** `COPY_ACTIVITIES` × `COPY_SHARDS_IN_FLIGHT` shards are in flight at a time. */
+const workerSettings = { COPY_ACTIVITIES: '2', COPY_SHARDS_IN_FLIGHT: '2', NODE_ENV: 'production' };
+
+/** A shard takes this long at the least, as one of a gigabyte would take longer: so some are always in flight. */
+export const shardLatencyMs = 150;
+
+/** A shard is in flight until Temporal has been told of it, which the worker may hold back for a moment. */
+const toldWithinMs = 2 * heartbeatThrottleMs;
+
+const outcomeTimeoutMs = 150_000;
+
+export class Scene implements Whose {
+  /** How many shards were in flight when something was killed, or were hit by a fault: so many may be put again. */
+  shardsHit = 0;
+  private worker: Running | undefined;
+  private readonly armed: Armed[] = [];
+  private runs = 0;
+
+  private constructor(
+    readonly endToEnd: EndToEnd,
+    readonly account: string,
+    readonly bucket: string,
+    readonly customer: CustomerAccount,
+  ) {}
+
+  /** A customer who is connected, and a worker that has nothing to do yet. */
+  static async set(endToEnd: EndToEnd, name: string): Promise<Scene> {
+    const accountId = parseAccountId(name);
+    const bucket = parseBucketName(`${name}-data`);
+    const customer = await endToEnd.sandbox.addCustomer(accountId, bucket, { roleName: name, region: 'us-east-1' });
+    const scene = new Scene(endToEnd, name, bucket, customer);
+    scene.proxies.aws.latencyMs = (asked) => (asked.path.includes('.ndjson.gz') ? shardLatencyMs : 0);
+    await scene.startWorker();
+    await endToEnd.destinations.connect(accountId, { roleArn: customer.roleArn, bucket, tables });
+    return scene;
+  }
+
+  get proxies(): Proxies {
+    return this.endToEnd.proxies;
+  }
+
+  /** Says that a run has succeeded. Returns its id. */
+  async announceRun(): Promise<string> {
+    const runId = `run-${++this.runs}`;
+    await this.endToEnd.destinations.modellingRunSucceeded(this.account, { runId, finishedAt: new Date(), dataset });
+    return runId;
+  }
+
+  outcomeOf(runId: string): Promise<DumpOutcome> {
+    return this.endToEnd.ended(this.account, runId, outcomeTimeoutMs);
+  }
+
+  arm(proxy: keyof Proxies, arming: Arming): Armed {
+    const armed = this.proxies[proxy].arm(arming);
+    this.armed.push(armed);
+    return armed;
+  }
+
+  /** Waits for a request, without doing anything to it. */
+  async requested(proxy: keyof Proxies, matches: Matches): Promise<void> {
+    const armed = this.arm(proxy, { matches, effect: { kind: 'hold', side: 'request' } });
+    await armed.hit;
+    armed.release();
+  }
+
+  async startWorker(): Promise<void> {
+    this.worker = await this.endToEnd.startWorker(workerSettings);
+  }
+
+  /** Returns when it was killed, epoch milliseconds. */
+  async killWorker(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<number> {
+    const killedAtMs = Date.now();
+    this.shardsHit += this.shardsInFlight(killedAtMs);
+    this.worker?.kill(signal);
+    await this.worker?.exited;
+    this.worker = undefined;
+    return killedAtMs;
+  }
+
+  /** Kills the worker and starts another. */
+  async replaceWorker(signal?: 'SIGKILL' | 'SIGTERM'): Promise<number> {
+    const killedAtMs = await this.killWorker(signal);
+    this.releaseAll();
+    await this.startWorker();
+    return killedAtMs;
+  }
+
+  /** Shards that were being put at some time between, or of which Temporal could not know yet. */
+  shardsInFlight(fromMs: number, untilMs = fromMs): number {
+    const matches = shardPut(this);
+    const isOpen = ({ asked, closedAtMs = Infinity }: Exchange): boolean =>
+      matches(asked) && asked.beganAtMs <= untilMs && closedAtMs >= fromMs - toldWithinMs;
+    return this.proxies.aws.exchanges.filter(isOpen).length;
+  }
+
+  /** Everything on the way passes, and nothing more is done to requests. */
+  releaseAll(): void {
+    for (const armed of this.armed.splice(0)) armed.release();
+  }
+
+  /** Also after a dump that did not end: the next scene must not inherit it. */
+  async strike(): Promise<void> {
+    this.releaseAll();
+    const { workflow } = this.endToEnd.client;
+    for await (const { workflowId, status } of workflow.list()) {
+      const isOurs = workflowId === `destination/${this.account}` || workflowId.startsWith(`dump/${this.account}/`);
+      if (isOurs && status.name === 'RUNNING') await workflow.getHandle(workflowId).terminate('the scene is over');
+    }
+    await this.killWorker();
+  }
+}
