@@ -4,7 +4,7 @@
  */
 import { compareRows, keysIn, readJson, type GuideColumn, type GuideReceipt } from '../end-to-end/delivered';
 import type { Recorded } from '../end-to-end/fault-proxy';
-import type { Fault } from './faults';
+import type { Fault } from './fault';
 import { tables, type Scene } from './scene';
 import { jobInsertion, pathOf, receiptPut, schemaPut, shardPut, type Matches } from './traffic';
 

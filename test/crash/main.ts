@@ -1,8 +1,9 @@
 /** `npm run test:crash`: stages every fault, checks the invariant after each, and prints a table. */
 import { parseArgs } from 'node:util';
-import { faults, type Fault } from './faults';
+import type { Fault } from './fault';
+import { faults } from './faults';
+import { drawRandomKills } from './kills';
 import { runMatrix, type Row } from './matrix';
-import { drawRandomKills } from './random-kills';
 import { table } from './table';
 
 const usage = `npm run test:crash -- [options]

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { compiled } from '../../sandbox/processes';
 import { EndToEnd } from '../end-to-end/environment';
 import type { FaultProxy } from '../end-to-end/fault-proxy';
-import type { Fault, Over } from './faults';
+import type { Fault, Over } from './fault';
 import { checkInvariant, type Findings } from './invariant';
 import { Scene } from './scene';
 
@@ -18,7 +18,7 @@ export interface Row extends Findings {
 }
 
 /** A fault that is not hit by then was not staged. */
-const stageTimeoutMs = 120_000;
+const stageTimeoutMs = 300_000;
 
 export async function runMatrix(
   faults: readonly Fault[],

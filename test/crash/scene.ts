@@ -1,11 +1,13 @@
 /** One customer with one worker, on whom a fault is staged. */
 import type { CustomerAccount } from '../../sandbox/aws';
 import type { Running } from '../../sandbox/processes';
+import { stagingBucket } from '../../sandbox/sandbox';
 import type { DumpOutcome } from '../../src/contract';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { heartbeatThrottleMs } from '../../src/timing';
 import { dataset, type EndToEnd, type Proxies } from '../end-to-end/environment';
-import type { Arming, Armed, Exchange } from '../end-to-end/fault-proxy';
+import type { Arming, Armed, Asked, Exchange } from '../end-to-end/fault-proxy';
+import { eventually } from '../eventually';
 import { shardPut, type Matches, type Whose } from './traffic';
 
 export const tables = ['companies', 'contacts', 'events'] as const;
@@ -73,6 +75,20 @@ export class Scene implements Whose {
     const armed = this.arm(proxy, { matches, effect: { kind: 'hold', side: 'request' } });
     await armed.hit;
     armed.release();
+  }
+
+  /** Waits until the service has answered a request that was held. */
+  async answered(proxy: keyof Proxies, asked: Asked): Promise<void> {
+    const { exchanges } = this.proxies[proxy];
+    const isAnswered = (): boolean => exchanges.some((exchange) => exchange.asked === asked && exchange.recorded);
+    await eventually(async () => isAnswered(), Boolean);
+  }
+
+  /** As a lifecycle rule would that is too short. */
+  async deleteLastStaged(): Promise<void> {
+    const { storage } = this.endToEnd.sandbox;
+    const [files] = await storage.bucket(stagingBucket).getFiles({ prefix: `${this.account}/` });
+    await files.findLast(({ name }) => name.endsWith('.ndjson.gz'))?.delete();
   }
 
   async startWorker(): Promise<void> {
