@@ -32,6 +32,11 @@ export const rateLimitRetryDelayMs = 5 * second;
 
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
+/**
+ * One request to BigQuery or Cloud Storage, without a shard's bytes, and the times that the client itself tries it again.
+ * Less than a small activity has, so that the activity says what was not answered.
+ */
+export const googleRequestTimeoutMs = 20 * second;
 /** Small activities do not heartbeat: this finds a dead worker. */
 export const smallActivityTimeoutMs = 30 * second;
 /**

@@ -1,7 +1,6 @@
 import { BigQuery } from '@google-cloud/bigquery';
 import { Storage } from '@google-cloud/storage';
 import { PassThroughClient } from 'google-auth-library';
-import { stallTimeoutMs } from '../timing';
 
 /** Where stand-ins of Google's services answer, as `http://host:port`. Absent: Google's own, with default credentials. */
 export interface GoogleEndpoints {
@@ -16,12 +15,24 @@ export const createBigQuery = ({ bigquery }: GoogleEndpoints, projectId?: string
 export const createStorage = ({ storage }: GoogleEndpoints, projectId?: string): Storage =>
   new Storage(options(storage, projectId));
 
-/**
- * A stand-in is sent no credentials: they could be real ones. Without `timeout`, which is of silence and not of the whole
- * request, a server that takes a request and says nothing would hold an activity for ever, as its heartbeats go on.
- */
+/** A stand-in is sent no credentials: they could be real ones. */
 const options = (apiEndpoint: string | undefined, projectId: string | undefined) => ({
-  timeout: stallTimeoutMs,
   ...(projectId === undefined ? {} : { projectId }),
   ...(apiEndpoint === undefined ? {} : { apiEndpoint, authClient: new PassThroughClient() }),
 });
+
+/**
+ * Gives up a request that is not answered in time; what it was may still be done. The clients have a setting for it,
+ * `timeout`, and pass it to `node-fetch`, which has ignored it since its version 3: an activity would wait for ever.
+ */
+export async function answeredWithin<T>(timeoutMs: number, request: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([request, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

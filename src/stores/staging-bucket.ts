@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
-import type { File, Storage } from '@google-cloud/storage';
+import type { File, GetFilesOptions, Storage } from '@google-cloud/storage';
 import { inLanes } from '../dump/lanes';
 import { stagingFailure } from '../failures';
+import { googleRequestTimeoutMs } from '../timing';
+import { answeredWithin } from './google-clients';
 
 /** A file of a staging bucket, at one generation: what was listed is what is read. */
 export interface StagedFile {
@@ -28,17 +30,28 @@ export interface StagingBuckets {
 const deletionsSideBySide = 16;
 
 export class GcsStagingBuckets implements StagingBuckets {
-  constructor(private readonly storage: Storage) {}
+  constructor(
+    private readonly storage: Storage,
+    private readonly requestTimeoutMs = googleRequestTimeoutMs,
+  ) {}
 
   async list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
     const window = between === undefined ? {} : { startOffset: between.from, endOffset: between.before };
-    const [files] = await this.storage
-      .bucket(bucket)
-      .getFiles({ prefix, ...window })
-      .catch((error: unknown) => {
-        throw stagingFailure(error, bucket);
-      });
-    return files.map(stagedFile);
+    const found: StagedFile[] = [];
+    try {
+      // Page by page: each has its own time, however many there are.
+      let query: GetFilesOptions | null = { prefix, ...window };
+      while (query !== null) {
+        const [files, next]: [File[], GetFilesOptions | null, unknown] = await this.answered(
+          this.storage.bucket(bucket).getFiles({ ...query, autoPaginate: false }),
+        );
+        found.push(...files.map(stagedFile));
+        query = next;
+      }
+    } catch (error) {
+      throw stagingFailure(error, bucket);
+    }
+    return found;
   }
 
   open(bucket: string, file: StagedFile): Readable {
@@ -51,7 +64,7 @@ export class GcsStagingBuckets implements StagingBuckets {
 
   async readText(bucket: string, name: string): Promise<string> {
     try {
-      const [contents] = await this.storage.bucket(bucket).file(name).download();
+      const [contents] = await this.answered(this.storage.bucket(bucket).file(name).download());
       return contents.toString('utf8');
     } catch (error) {
       throw stagingFailure(error, bucket, name);
@@ -60,10 +73,8 @@ export class GcsStagingBuckets implements StagingBuckets {
 
   async writeTextOnce(bucket: string, name: string, text: string): Promise<void> {
     try {
-      await this.storage
-        .bucket(bucket)
-        .file(name)
-        .save(text, { resumable: false, contentType: 'application/json', preconditionOpts: { ifGenerationMatch: 0 } });
+      const options = { resumable: false, contentType: 'application/json', preconditionOpts: { ifGenerationMatch: 0 } };
+      await this.answered(this.storage.bucket(bucket).file(name).save(text, options));
     } catch (error) {
       if (!isPreconditionFailed(error)) throw stagingFailure(error, bucket);
     }
@@ -73,14 +84,15 @@ export class GcsStagingBuckets implements StagingBuckets {
     const files = await this.list(bucket, prefix);
     await inLanes(files, deletionsSideBySide, async ({ name }) => {
       // Another attempt may have been there first; that is no missing bucket.
-      await this.storage
-        .bucket(bucket)
-        .file(name)
-        .delete({ ignoreNotFound: true })
-        .catch((error: unknown) => {
-          throw stagingFailure(error, bucket, name);
-        });
+      const deleted = this.answered(this.storage.bucket(bucket).file(name).delete({ ignoreNotFound: true }));
+      await deleted.catch((error: unknown) => {
+        throw stagingFailure(error, bucket, name);
+      });
     });
+  }
+
+  private answered<T>(request: Promise<T>): Promise<T> {
+    return answeredWithin(this.requestTimeoutMs, request);
   }
 }
 

@@ -2,6 +2,8 @@ import type { BigQuery, Job } from '@google-cloud/bigquery';
 import type { DatasetName, TableName } from '../contract';
 import type { SchemaField } from '../dump/schema';
 import { warehouseFailure } from '../failures';
+import { googleRequestTimeoutMs } from '../timing';
+import { answeredWithin } from './google-clients';
 
 export interface TableRef {
   readonly dataset: DatasetName;
@@ -46,12 +48,17 @@ export interface Warehouse {
 }
 
 export class BigQueryWarehouse implements Warehouse {
-  constructor(private readonly bigquery: BigQuery) {}
+  constructor(
+    private readonly bigquery: BigQuery,
+    private readonly requestTimeoutMs = googleRequestTimeoutMs,
+  ) {}
 
   async describeTable({ dataset, table }: TableRef): Promise<TableDescription> {
     const { projectId, datasetId } = datasetParts(dataset);
     try {
-      const [metadata] = await this.bigquery.dataset(datasetId, { projectId }).table(table).getMetadata();
+      const [metadata] = await this.answered(
+        this.bigquery.dataset(datasetId, { projectId }).table(table).getMetadata(),
+      );
       const { type = 'TABLE', location = '', schema } = metadata as ApiTable;
       return { type, location: location.toUpperCase(), fields: schema?.fields ?? [] };
     } catch (error) {
@@ -63,7 +70,7 @@ export class BigQueryWarehouse implements Warehouse {
     const { dataset, table } = request;
     const { projectId, datasetId } = datasetParts(dataset);
     try {
-      await this.bigquery.createJob({
+      const insertion = this.bigquery.createJob({
         jobId: request.jobId,
         location: request.location,
         configuration: {
@@ -75,6 +82,7 @@ export class BigQueryWarehouse implements Warehouse {
           },
         },
       });
+      await this.answered(insertion);
       return 'inserted';
     } catch (error) {
       if (hasCode(error, 409)) return 'already exists';
@@ -84,7 +92,7 @@ export class BigQueryWarehouse implements Warehouse {
 
   async getExtract(job: ExtractJobRef, { dataset, table }: TableRef): Promise<ExtractJob> {
     try {
-      const [metadata] = await this.job(job).getMetadata();
+      const [metadata] = await this.answered(this.job(job).getMetadata());
       return extractJob(metadata as ApiJob);
     } catch (error) {
       if (isNotFound(error)) return { state: 'unknown' };
@@ -94,10 +102,14 @@ export class BigQueryWarehouse implements Warehouse {
 
   async cancelExtract(job: ExtractJobRef, { dataset, table }: TableRef): Promise<void> {
     try {
-      await this.job(job).cancel();
+      await this.answered(this.job(job).cancel());
     } catch (error) {
       if (!isNotFound(error)) throw warehouseFailure(error, dataset, table);
     }
+  }
+
+  private answered<T>(request: Promise<T>): Promise<T> {
+    return answeredWithin(this.requestTimeoutMs, request);
   }
 
   private job({ jobId, location }: ExtractJobRef): Job {

@@ -20,6 +20,8 @@ export interface Over {
   readonly atMs: number;
   /** What shows that work goes on. */
   readonly isProgress: (recorded: Recorded) => boolean;
+  /** The run that is delivered after it; `run-1` unless given. */
+  readonly runId?: string;
 }
 
 /** Any answer that is no failure to a request made since. */

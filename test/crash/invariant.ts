@@ -2,7 +2,9 @@
  * What must hold of a customer's bucket whatever happened, computed from what is in it and from what passed the proxies:
  * with none of the program's code.
  */
-import { compareRows, keysIn, readJson, type GuideColumn, type GuideReceipt } from '../end-to-end/delivered';
+import { isDeepStrictEqual } from 'node:util';
+import { compareRows, keysIn, readJson, type GuideReceipt } from '../end-to-end/delivered';
+import { datasetId } from '../end-to-end/environment';
 import type { Recorded } from '../end-to-end/fault-proxy';
 import type { Fault } from './fault';
 import { tables, type Scene } from './scene';
@@ -88,6 +90,8 @@ function checkExtractions(scene: Scene, shards: readonly Recorded[]): string[] {
   });
 }
 
+const bigqueryTable = ({ endToEnd }: Scene, table: string) => endToEnd.sandbox.bigquery.dataset(datasetId).table(table);
+
 /** What the customer finds. */
 async function checkBucket(scene: Scene, committed: readonly Committed[]): Promise<string[]> {
   const { customer, endToEnd } = scene;
@@ -104,8 +108,10 @@ async function checkBucket(scene: Scene, committed: readonly Committed[]): Promi
       if (count !== promise.total_file_count) {
         broken.push(`${promise.folder} has ${count} files, not ${promise.total_file_count}`);
       }
-      const columns = await readJson<GuideColumn[]>(customer, promise.schemas.bigquery);
-      if (columns.length === 0) broken.push(`the schema of ${table} is empty`);
+      const [metadata] = await bigqueryTable(scene, table).getMetadata();
+      const { schema } = metadata as { schema: { fields: unknown } };
+      const fields = await readJson<unknown>(customer, promise.schemas.bigquery);
+      if (!isDeepStrictEqual(fields, schema.fields)) broken.push(`the schema of ${table} is another`);
       const { missing, unexpected } = await compareRows(customer, promise, endToEnd.parquetFile(table));
       if (missing + unexpected > 0) broken.push(`${table} lacks ${missing} rows and has ${unexpected} too many`);
     }

@@ -13,7 +13,7 @@ export const orders: readonly Fault[] = [
       await scene.announceRun();
       const killedAtMs = await scene.replaceWorker();
       await scene.outcomeOf('run-2');
-      return anythingSince(killedAtMs);
+      return { ...anythingSince(killedAtMs), runId: 'run-2' };
     },
   },
   {
@@ -30,7 +30,7 @@ export const orders: readonly Fault[] = [
       await scene.outcomeOf('run-2');
       late.release();
       await scene.answered('aws', asked);
-      return anythingSince(killedAtMs);
+      return { ...anythingSince(killedAtMs), runId: 'run-2' };
     },
   },
   {
@@ -46,7 +46,7 @@ export const orders: readonly Fault[] = [
       const endedAtMs = Date.now();
       await scene.announceRun();
       await scene.outcomeOf('run-2');
-      return anythingSince(endedAtMs);
+      return { ...anythingSince(endedAtMs), runId: 'run-2' };
     },
   },
 ];

@@ -37,7 +37,7 @@ const suffers = (
   async stage(scene) {
     const armed = scene.arm(proxy, { matches: matches(scene), effect, times });
     const last = await armed.spent;
-    scene.shardsHit += times;
+    scene.shardsHit += armed.hits.filter((hit) => shardPut(scene)(hit) || shardRead(scene)(hit)).length;
     return sameSince(Date.now(), last);
   },
 });

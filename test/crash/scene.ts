@@ -64,6 +64,13 @@ export class Scene implements Whose {
     return this.endToEnd.ended(this.account, runId, outcomeTimeoutMs);
   }
 
+  /** When Temporal closed a run's dump, epoch milliseconds. */
+  async closedAtMs(runId: string): Promise<number> {
+    const { folder } = await this.outcomeOf(runId);
+    const { closeTime } = await this.endToEnd.client.workflow.getHandle(`dump/${this.account}/${folder}`).describe();
+    return Number(closeTime);
+  }
+
   arm(proxy: keyof Proxies, arming: Arming): Armed {
     const armed = this.proxies[proxy].arm(arming);
     this.armed.push(armed);
@@ -95,14 +102,13 @@ export class Scene implements Whose {
     this.worker = await this.endToEnd.startWorker(workerSettings);
   }
 
-  /** Returns when it was killed, epoch milliseconds. */
+  /** Returns when it was gone, epoch milliseconds. */
   async killWorker(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<number> {
-    const killedAtMs = Date.now();
-    this.shardsHit += this.shardsInFlight(killedAtMs);
+    this.shardsHit += this.shardsInFlight(Date.now());
     this.worker?.kill(signal);
     await this.worker?.exited;
     this.worker = undefined;
-    return killedAtMs;
+    return Date.now();
   }
 
   /** Kills the worker and starts another. */

@@ -6,8 +6,8 @@ const headings = [
   'shards',
   'in flight',
   'put again',
-  's until work goes on',
-  's until delivered',
+  's to first progress',
+  's to delivery',
 ] as const;
 
 /** The rows of a matrix as a Markdown table, aligned for a terminal. */

@@ -12,6 +12,7 @@ import { ensureTool, fakeGcsServer } from '../../sandbox/toolchain';
 import { stagingFailure } from '../../src/failures';
 import { createStorage } from '../../src/stores/google-clients';
 import { GcsStagingBuckets, type StagedFile } from '../../src/stores/staging-bucket';
+import { SilentServer } from '../silent-server';
 
 const bucket = 'vendor-staging-eu';
 const missingBucket = 'no-such-bucket';
@@ -233,6 +234,20 @@ test('a refusal of Cloud Storage is a StagingAccessDenied in every method', asyn
     expect(stagingFailure(error, bucket, file.name)).toMatchObject(denied);
   } finally {
     await closed(refusing);
+  }
+});
+
+test('a server that takes a request and never answers is given up in every method, to be tried again', async () => {
+  const silent = await SilentServer.start();
+  try {
+    const unanswered = new GcsStagingBuckets(createStorage({ storage: silent.url }, 'vendor-prod'), 200);
+    const givenUp = { nonRetryable: false, message: expect.stringContaining('no answer within 0.2 s') as string };
+    await expect(unanswered.list(bucket, '')).rejects.toMatchObject(givenUp);
+    await expect(unanswered.readText(bucket, 'schema.json')).rejects.toMatchObject(givenUp);
+    await expect(unanswered.writeTextOnce(bucket, 'schema.json', '[]')).rejects.toMatchObject(givenUp);
+    await expect(unanswered.deleteAll(bucket, 'prefix/')).rejects.toMatchObject(givenUp);
+  } finally {
+    await silent.stop();
   }
 });
 

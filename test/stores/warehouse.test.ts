@@ -15,6 +15,7 @@ import { warehouseFailure } from '../../src/failures';
 import { createBigQuery, createStorage } from '../../src/stores/google-clients';
 import { BigQueryWarehouse, type ExtractJob, type ExtractRequest, type TableRef } from '../../src/stores/warehouse';
 import { eventually } from '../eventually';
+import { SilentServer } from '../silent-server';
 
 const project = 'vendor-prod';
 const location = 'EU';
@@ -223,5 +224,21 @@ test('a refusal of BigQuery is a WarehouseAccessDenied in every method', async (
   } finally {
     refusing.closeAllConnections();
     await new Promise((resolve) => refusing.close(resolve));
+  }
+});
+
+test('a server that takes a request and never answers is given up in every method, to be tried again', async () => {
+  const silent = await SilentServer.start();
+  try {
+    const unanswered = new BigQueryWarehouse(createBigQuery({ bigquery: silent.url }, 'vendor-jobs'), 200);
+    const ref = { dataset, table: parseTableName('companies') };
+    const job = request(ref, 'unanswered-1');
+    const givenUp = { nonRetryable: false, message: expect.stringContaining('no answer within 0.2 s') as string };
+    await expect(unanswered.describeTable(ref)).rejects.toMatchObject(givenUp);
+    await expect(unanswered.insertExtract(job)).rejects.toMatchObject(givenUp);
+    await expect(unanswered.getExtract(job, ref)).rejects.toMatchObject(givenUp);
+    await expect(unanswered.cancelExtract(job, ref)).rejects.toMatchObject(givenUp);
+  } finally {
+    await silent.stop();
   }
 });
