@@ -9,8 +9,12 @@ export interface Fault {
   readonly kind: 'kill' | 'restart' | 'outage' | 'refusal' | 'connection' | 'stall' | 'damage' | 'order';
   /** Arms what it needs before its first `await`; then the run is announced. Resolves when the fault is over. */
   readonly stage: (scene: Scene) => Promise<Over>;
+  /** Whether it may come when the dump is over, and then disturbs nothing. */
+  readonly mayComeTooLate?: boolean;
   /** How many dumps are delivered, of the runs that are announced; 1 unless given. */
   readonly delivers?: number;
+  /** How many shards may be put again, where that is fewer than were in flight. */
+  readonly shardsPutAgainMax?: number;
   /** Whether S3 may be sent a dump's receipt again, the same one, as nobody can know that it has it. */
   readonly repeatsReceipt?: boolean;
 }

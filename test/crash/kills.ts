@@ -28,6 +28,8 @@ const killedWhile = (name: string, { proxy, matches }: Where, effect: Effect): F
 const sigterm: Fault = {
   name: 'SIGTERM amid the shards, as in a rolling restart',
   kind: 'kill',
+  // The worker is let finish them.
+  shardsPutAgainMax: 0,
   async stage(scene) {
     await scene.requested('aws', nth(30, shardPut(scene)));
     return anythingSince(await scene.replaceWorker('SIGTERM'));
@@ -61,6 +63,7 @@ export const namedKills: readonly Fault[] = [
 const randomKills = (number: number, delaysMs: readonly number[]): Fault => ({
   name: `random kills ${number}: after ${delaysMs.map((ms) => `${(ms / 1000).toFixed(1)} s`).join(', ')}`,
   kind: 'kill',
+  mayComeTooLate: true,
   repeatsReceipt: true,
   async stage(scene) {
     let killedAtMs = 0;

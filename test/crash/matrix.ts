@@ -46,24 +46,28 @@ export async function runMatrix(
 }
 
 async function runFault(endToEnd: EndToEnd, fault: Fault, number: number): Promise<Row> {
-  const scene = await Scene.set(endToEnd, `crash${number}`);
+  let scene: Scene | undefined;
   try {
+    scene = await Scene.set(endToEnd, `crash${number}`);
     const [over] = await Promise.all([withinTime(fault.stage(scene)), scene.announceRun()]);
     const deliveredAtMs = await scene.closedAtMs(over.runId ?? 'run-1');
+    const findings = await checkInvariant(scene, fault);
+    const seconds = secondsToProgress(endToEnd, over);
+    const hadNoEffect = seconds === undefined && fault.mayComeTooLate !== true;
     return {
-      ...(await checkInvariant(scene, fault)),
+      ...findings,
+      broken: hadNoEffect ? [...findings.broken, 'nothing was done after the fault'] : findings.broken,
       fault,
       shardsInFlight: scene.shardsHit,
-      secondsToProgress: secondsToProgress(endToEnd, over),
-      // A random kill may come too late to disturb anything.
+      secondsToProgress: seconds,
       secondsToDelivery: deliveredAtMs > over.atMs ? (deliveredAtMs - over.atMs) / 1000 : undefined,
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const nothing = { shards: 0, shardsPutAgain: 0, secondsToProgress: undefined, secondsToDelivery: undefined };
-    return { ...nothing, broken: [why], fault, shardsInFlight: scene.shardsHit };
+    return { ...nothing, broken: [why], fault, shardsInFlight: scene?.shardsHit ?? 0 };
   } finally {
-    await scene.strike();
+    await scene?.strike();
   }
 }
 

@@ -60,8 +60,15 @@ export class Scene implements Whose {
     return runId;
   }
 
-  outcomeOf(runId: string): Promise<DumpOutcome> {
-    return this.endToEnd.ended(this.account, runId, outcomeTimeoutMs);
+  async outcomeOf(runId: string): Promise<DumpOutcome> {
+    const { destinations } = this.endToEnd;
+    try {
+      return await this.endToEnd.ended(this.account, runId, outcomeTimeoutMs);
+    } catch (cause) {
+      const { dump } = await destinations.status(this.account);
+      const why = dump === undefined ? 'no dump is at work' : `${dump.state}: ${dump.retrying.join('; ')}`;
+      throw new Error(`${runId} had no outcome after ${outcomeTimeoutMs / 1000} s: ${why}`, { cause });
+    }
   }
 
   /** When Temporal closed a run's dump, epoch milliseconds. */
