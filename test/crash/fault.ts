@@ -34,15 +34,19 @@ export const anythingSince = (atMs: number): Over => ({
   isProgress: ({ beganAtMs, status }) => beganAtMs >= atMs && status < 400,
 });
 
-/** The same request, answered well. */
+/**
+ * The same request, answered well: that a job of this id exists is as good. A put's query may hold a signature, which is
+ * another each time.
+ */
 export const sameSince = (atMs: number, asked: Asked): Over => ({
   atMs,
   isProgress: ({ endedAtMs, status, ...recorded }) =>
     endedAtMs > atMs &&
-    status < 400 &&
+    (status < 400 || status === 409) &&
     recorded.method === asked.method &&
-    pathOf(recorded) === pathOf(asked) &&
-    recorded.action === asked.action,
+    (asked.method === 'PUT'
+      ? pathOf(recorded) === pathOf(asked)
+      : recorded.path === asked.path && recorded.body === asked.body),
 });
 
 export interface Where {

@@ -68,9 +68,9 @@ async function exchange(passing: Passing): Promise<void> {
     response.end(whole);
     return;
   }
-  if (isWhole(effect, 'answer')) {
+  if (late || isWhole(effect, 'answer')) {
     const whole = await collected(taken(answer));
-    await struck(fault, asked);
+    if (!late) await struck(fault, asked);
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     response.end(whole);
     return;
