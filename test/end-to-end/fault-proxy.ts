@@ -51,6 +51,8 @@ export type Effect =
   | { readonly kind: 'reset'; readonly side: Side; readonly afterBytes?: number }
   /** One byte of the body arrives as another. */
   | { readonly kind: 'damage'; readonly side: Side }
+  /** What the service answered arrives otherwise. */
+  | { readonly kind: 'rewrite'; readonly change: (answer: string) => string }
   /** The program is told this: instead of asking the service, or after the service has done what it was asked. */
   | { readonly kind: 'answer'; readonly after: 'nothing' | 'the service'; readonly answer: Answer };
 

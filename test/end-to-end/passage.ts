@@ -68,6 +68,12 @@ async function exchange(passing: Passing): Promise<void> {
     response.end(whole);
     return;
   }
+  if (effect?.kind === 'rewrite') {
+    const whole = (await collected(taken(answer))).toString();
+    const changedAnswer = fault?.strike(asked) === true ? effect.change(whole) : whole;
+    const { statusCode: status = 502, headers } = answer;
+    return reply(response, { status, contentType: headers['content-type'] ?? '', body: changedAnswer });
+  }
   if (late || isWhole(effect, 'answer')) {
     const whole = await collected(taken(answer));
     if (!late) await struck(fault, asked);
