@@ -4,6 +4,7 @@ import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
+import type { WebhookSettings } from './stores/webhook';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -21,6 +22,8 @@ export interface WorkerConfig {
   readonly copyActivities: number;
   /** Shards that one `copyShards` activity streams side by side. */
   readonly shardsInFlight: number;
+  /** Where notices go; absent, there are none. */
+  readonly notices: WebhookSettings | undefined;
   /** Which version of which Worker Deployment this is; absent, the worker is not versioned. */
   readonly deploymentVersion: WorkerDeploymentVersion | undefined;
   /** Whether to load the prebuilt workflow bundle. */
@@ -37,6 +40,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     stagingBucketByLocation: setting(env, 'STAGING_BUCKETS', parseStagingBuckets),
     copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '4'),
     shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '4'),
+    notices: readNotices(env),
     deploymentVersion: readDeploymentVersion(env),
     production: env['NODE_ENV'] === 'production',
   };
@@ -54,6 +58,15 @@ function readDeploymentVersion(env: Environment): WorkerDeploymentVersion | unde
   return {
     deploymentName: setting(env, 'TEMPORAL_DEPLOYMENT_NAME', parseDeploymentName, 's3-destination'),
     buildId: setting(env, 'TEMPORAL_WORKER_BUILD_ID', parseBuildId),
+  };
+}
+
+/** One without the other is a mistake that would show only when a notice is missed. */
+function readNotices(env: Environment): WebhookSettings | undefined {
+  if (given(env, 'NOTICE_URL') === undefined && given(env, 'NOTICE_SECRET') === undefined) return undefined;
+  return {
+    url: setting(env, 'NOTICE_URL', parseNoticeUrl),
+    secret: setting(env, 'NOTICE_SECRET', parseNoticeSecret),
   };
 }
 
@@ -91,6 +104,28 @@ function parseStagingBuckets(text: string): Map<string, string> {
 function parseCount(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidInput(`'${text}' is not a whole number from 1 to 9999.`);
   return Number(text);
+}
+
+/** Path and query may be a secret: no message repeats them. */
+function parseNoticeUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+    throw new InvalidInput('it is not a URL of the form https://host/path.');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new InvalidInput('it holds a user or a password: leave them out, as every notice is signed.');
+  }
+  return url;
+}
+
+/** Standard Webhooks specification, "Signature scheme": 24 to 64 bytes. */
+function parseNoticeSecret(text: string): Buffer {
+  const [, base64 = ''] = /^whsec_((?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(text) ?? [];
+  const secret = Buffer.from(base64, 'base64');
+  if (secret.length < 24 || secret.length > 64) {
+    throw new InvalidInput('it is not whsec_ followed by 24 to 64 bytes in base64.');
+  }
+  return secret;
 }
 
 function parseDeploymentName(text: string): string {

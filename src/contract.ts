@@ -22,12 +22,23 @@ export type TableName = Brand<'TableName'>;
 /** A dump's folder: its start in UTC to the minute, `2023-01-02T15:04`. */
 export type FolderName = Brand<'FolderName'>;
 
-/** Light work and workflows go to `control`, bytes to `copy`, so that either can be scaled alone. */
-export const taskQueues = { control: 's3-destination-control', copy: 's3-destination-copy' } as const;
+/**
+ * Light work and workflows go to `control`, bytes to `copy`, so that either can be scaled alone. Notices have a queue of
+ * their own: a receiver that hangs fills no other queue's slots, and only workers that know a receiver are asked.
+ */
+export const taskQueues = {
+  control: 's3-destination-control',
+  copy: 's3-destination-copy',
+  notice: 's3-destination-notice',
+} as const;
 
 export const destinationWorkflowId = (accountId: AccountId): string => `destination/${accountId}`;
 
 export const dumpWorkflowId = (accountId: AccountId, folder: FolderName): string => `dump/${accountId}/${folder}`;
+
+/** Also the id that a receiver knows a notice by. Holds no full stop: the signed text is cut at full stops. */
+export const noticeWorkflowId = (accountId: AccountId, folder: FolderName, number: number): string =>
+  `notice/${accountId}/${folder}/${number}`;
 
 /**
  * Whom a workflow works for and, for a dump, in which folder: read from the workflow's own id. The external id comes from
@@ -165,9 +176,11 @@ export interface CopiedAt extends Copied {
   readonly atMs: number;
 }
 
+/** How a dump ends. */
+export type EndState = 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded' | 'Abandoned';
+
 /** A dump's values of the search attribute {@link searchAttributeNames.state}. */
-export type DumpState =
-  'Running' | 'NeedsAttention' | 'Delivered' | 'Failed' | 'Cancelled' | 'Superseded' | 'Abandoned';
+export type DumpState = 'Running' | 'NeedsAttention' | EndState;
 
 export interface DumpStatus {
   readonly accountId: AccountId;
@@ -198,20 +211,38 @@ export type DumpOutcome =
       readonly reason: string;
     };
 
+/** What a notice is about: one table, or a step that is about all of them. */
+export type NoticeSubject = { readonly table: TableName } | { readonly step: string };
+
+export type NoticeFault = NoticeSubject & Fault;
+
+/** What a dump tells a receiver. The README describes each. */
+export type NoticeEvent =
+  | { readonly type: 'dump.needs-attention'; readonly faults: readonly NoticeFault[] }
+  | { readonly type: 'dump.recovered' }
+  | { readonly type: 'dump.delivered'; readonly receiptKey: string; readonly total: Copied }
+  | {
+      readonly type: 'dump.failed' | 'dump.cancelled' | 'dump.superseded' | 'dump.abandoned';
+      readonly reason: string;
+    };
+
+/** Shaped as the Standard Webhooks specification recommends: `type`, `timestamp`, `data`. */
+export interface Notice {
+  readonly type: NoticeEvent['type'];
+  /** RFC 3339. When it happened, not when it is told. */
+  readonly timestamp: string;
+  readonly data: {
+    readonly account: AccountId;
+    readonly folder: FolderName;
+    readonly run: ModellingRun;
+  } & Readonly<Record<string, unknown>>;
+}
+
 /**
  * What a destination is about or, where it is idle, how its last dump ended: its value of the search attribute
  * {@link searchAttributeNames.state}. `Waiting`: nothing was delivered yet, or a run waits for its minute.
  */
-export type DestinationState =
-  | 'NotConnected'
-  | 'Paused'
-  | 'Waiting'
-  | 'Delivering'
-  | 'Delivered'
-  | 'Failed'
-  | 'Cancelled'
-  | 'Superseded'
-  | 'Abandoned';
+export type DestinationState = 'NotConnected' | 'Paused' | 'Waiting' | 'Delivering' | EndState;
 
 export interface DestinationStatus {
   readonly accountId: AccountId;

@@ -213,6 +213,20 @@ export const stagingFilesGone = (bucket: string, name: string, cause?: unknown):
     cause,
   );
 
+/**
+ * A notice that its receiver did not take: every answer but 2xx, also a refusal, as a receiver that is being deployed or
+ * mended refuses for a while. Path and query of the URL may be a secret: only its origin is named.
+ */
+export const noticeRefused = ({ origin }: URL, status: number): ApplicationFailure =>
+  transient(`The receiver of notices at ${origin} answered ${status} instead of 2xx`, undefined);
+
+/** A receiver of notices that could not be asked, or did not answer. */
+export function noticeFailure(error: unknown, { origin }: URL): ApplicationFailure {
+  // fetch says only that it failed; its cause says why.
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return transient(`The receiver of notices at ${origin} did not answer: ${answerOf(cause).message}`, cause);
+}
+
 interface Answer {
   readonly name: string;
   readonly message: string;

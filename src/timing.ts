@@ -58,6 +58,18 @@ export const extractPollMs = { first: second / 2, longest: 10 * second, growth: 
 /** Access faults are tried again by themselves this often. */
 export const accessRetryEveryMs = hour;
 
+/**
+ * What goes wrong at about the same time is told in one notice: where access is taken away, every table fails within
+ * seconds.
+ */
+export const noticeDelayMs = 3 * second;
+/** One request to the receiver of notices, until its answer begins. */
+export const noticeRequestTimeoutMs = 10 * second;
+/** Whether notices are on is answered from memory. */
+export const noticesAreOnTimeoutMs = 5 * second;
+/** A receiver that is down for a night is told all; news of the day before yesterday is none. */
+export const noticeGiveUpMs = 24 * hour;
+
 /** `connect` has a person waiting: a transient fault is tried again a little, then reported. */
 export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as const;
 

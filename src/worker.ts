@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Command, Option } from 'commander';
-import { createControlActivities, createCopyActivities, type ActivityDeps } from './activities';
+import { createControlActivities, createCopyActivities, createNoticeActivities, type ActivityDeps } from './activities';
 import { readTemporalConfig, readWorkerConfig, type WorkerConfig } from './config';
 import { taskQueues } from './contract';
 import { InvalidInput } from './dump/inputs';
@@ -12,6 +12,7 @@ import { S3CustomerBuckets } from './stores/customer-bucket';
 import { createBigQuery, createStorage } from './stores/google-clients';
 import { GcsStagingBuckets } from './stores/staging-bucket';
 import { BigQueryWarehouse } from './stores/warehouse';
+import { HttpWebhook, type Webhook } from './stores/webhook';
 import { heartbeatThrottleMs, shutdownForceMs, shutdownGraceMs } from './timing';
 import { workflowBundlePath } from './workflow-bundle';
 
@@ -27,6 +28,7 @@ async function main(queues: Queues): Promise<void> {
     const common = { connection, namespace, ...versioned(config) };
     const workers = [
       ...(queues === 'copy' ? [] : [await createControlWorker(common, config, deps)]),
+      ...(queues === 'copy' || deps.webhook === undefined ? [] : [await createNoticeWorker(common, deps.webhook)]),
       ...(queues === 'control' ? [] : [await createCopyWorker(common, config, deps)]),
     ];
     await runTogether(workers);
@@ -43,8 +45,12 @@ function createDeps(config: WorkerConfig): ActivityDeps {
     stagingBucketByLocation: config.stagingBucketByLocation,
     customerBuckets: new S3CustomerBuckets({ vendorRoleArn, region, forcePathStyle }),
     shardsInFlight: config.shardsInFlight,
+    webhook: config.notices === undefined ? undefined : new HttpWebhook(config.notices),
   };
 }
+
+/** Requests to the receiver that this process makes side by side. */
+const noticesAtATime = 10;
 
 type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'workerDeploymentOptions'>;
 
@@ -68,6 +74,16 @@ const createControlWorker = (common: Common, { production }: WorkerConfig, deps:
     ...workflowCode(production),
     taskQueue: taskQueues.control,
     activities: createControlActivities(deps),
+  });
+
+/** A control worker with a receiver. Its slots are its own: receivers that hang hold up nothing but notices. */
+const createNoticeWorker = (common: Common, webhook: Webhook): Promise<Worker> =>
+  Worker.create({
+    ...common,
+    ...graceful,
+    taskQueue: taskQueues.notice,
+    activities: createNoticeActivities(webhook),
+    maxConcurrentActivityTaskExecutions: noticesAtATime,
   });
 
 const createCopyWorker = (common: Common, { copyActivities }: WorkerConfig, deps: ActivityDeps): Promise<Worker> =>

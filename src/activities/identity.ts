@@ -17,7 +17,7 @@ export const deliveryTo = (settings: DestinationSettings): Delivery => ({
 /** The account and the folder of the calling dump. */
 export const callingDump = (): { accountId: AccountId; folder: FolderName } => identityOfDump(callingWorkflowId());
 
-function callingWorkflowId(): string {
+export function callingWorkflowId(): string {
   const { workflowExecution } = activityInfo();
   if (workflowExecution === undefined) throw new Error('This activity must be called by a workflow');
   return workflowExecution.workflowId;

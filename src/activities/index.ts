@@ -1,11 +1,13 @@
 import type { CustomerBuckets } from '../stores/customer-bucket';
 import type { StagingBuckets } from '../stores/staging-bucket';
 import type { Warehouse } from '../stores/warehouse';
+import type { Webhook } from '../stores/webhook';
 import { createAssumeCustomerRole } from './assume-customer-role';
 import { createClearStaging } from './clear-staging';
 import { createCommitReceipt } from './commit-receipt';
 import { createCopyShards } from './copy-shards';
 import { createExtractTable } from './extract-table';
+import { createNoticesAreOn, createSendNotice } from './send-notice';
 import { createUploadSchema } from './upload-schema';
 
 /** Everything that activities reach the world by. */
@@ -15,21 +17,18 @@ export interface ActivityDeps {
   readonly stagingBucketByLocation: ReadonlyMap<string, string>;
   readonly customerBuckets: CustomerBuckets;
   readonly shardsInFlight: number;
+  /** Where notices go; absent, there are none. */
+  readonly webhook: Webhook | undefined;
 }
 
-/** In the order of the data. */
-export const createActivities = (deps: ActivityDeps) => ({
-  ...createControlActivities(deps),
-  ...createCopyActivities(deps),
-});
-
-/** Light: asks services to do things and waits for them. */
+/** In the order of the data. Light: asks services to do things and waits for them. */
 export const createControlActivities = (deps: ActivityDeps) => ({
   assumeCustomerRole: createAssumeCustomerRole(deps),
   extractTable: createExtractTable(deps),
   uploadSchema: createUploadSchema(deps),
   commitReceipt: createCommitReceipt(deps),
   clearStaging: createClearStaging(deps),
+  noticesAreOn: createNoticesAreOn(deps),
 });
 
 /** Moves bytes. */
@@ -37,4 +36,11 @@ export const createCopyActivities = (deps: ActivityDeps) => ({
   copyShards: createCopyShards(deps),
 });
 
-export type Activities = ReturnType<typeof createActivities>;
+/** Waits for a receiver that may be slow. */
+export const createNoticeActivities = (webhook: Webhook) => ({
+  sendNotice: createSendNotice({ webhook }),
+});
+
+export type Activities = ReturnType<typeof createControlActivities> &
+  ReturnType<typeof createCopyActivities> &
+  ReturnType<typeof createNoticeActivities>;

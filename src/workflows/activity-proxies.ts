@@ -1,4 +1,4 @@
-import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import { proxyActivities, proxyLocalActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { Activities } from '../activities';
 import { taskQueues, type AccountId } from '../contract';
 import {
@@ -8,6 +8,8 @@ import {
   copyTimeoutMs,
   extractTimeoutMs,
   heartbeatTimeoutMs,
+  noticeGiveUpMs,
+  noticesAreOnTimeoutMs,
   retryPolicy,
   smallActivityTimeoutMs,
 } from '../timing';
@@ -17,6 +19,9 @@ const small: ActivityOptions = {
   startToCloseTimeout: smallActivityTimeoutMs,
   retry: retryPolicy,
 };
+
+/** Those that go through a task queue. */
+type Remote = Exclude<keyof Activities, 'noticesAreOn'>;
 
 const options = {
   assumeCustomerRole: small,
@@ -35,15 +40,13 @@ const options = {
     heartbeatTimeout: heartbeatTimeoutMs,
     scheduleToCloseTimeout: clearStagingGiveUpMs,
   },
-} satisfies Record<keyof Activities, ActivityOptions>;
+  sendNotice: { ...small, taskQueue: taskQueues.notice, scheduleToCloseTimeout: noticeGiveUpMs },
+} satisfies Record<Remote, ActivityOptions>;
 
 const proxies = proxyActivities<Activities>(small);
 
 type ActivityCalls = {
-  readonly [Name in keyof Activities]: (
-    summary: string,
-    ...args: Parameters<Activities[Name]>
-  ) => ReturnType<Activities[Name]>;
+  readonly [Name in Remote]: (summary: string, ...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>;
 };
 
 /**
@@ -65,8 +68,16 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
       proxies.commitReceipt.executeWithOptions({ ...options.commitReceipt, summary, priority }, args),
     clearStaging: (summary, ...args) =>
       proxies.clearStaging.executeWithOptions({ ...options.clearStaging, summary, priority }, args),
+    sendNotice: (summary, ...args) =>
+      proxies.sendNotice.executeWithOptions({ ...options.sendNotice, summary, priority }, args),
   };
 }
+
+/** A setting of the worker, which a workflow cannot read: a local activity costs one event and no round trip. */
+export const { noticesAreOn } = proxyLocalActivities<Activities>({
+  startToCloseTimeout: noticesAreOnTimeoutMs,
+  retry: { maximumAttempts: 1 },
+});
 
 /** For `connect`, which has a person waiting for its answer. */
 export const proveAccess = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>

@@ -12,8 +12,9 @@ import {
   type Copied,
   type DestinationSettings,
   type DumpOutcome,
-  type DumpState,
+  type EndState,
   type ModellingRun,
+  type NoticeSubject,
   type StagedTable,
   type TableName,
 } from '../contract';
@@ -25,6 +26,8 @@ import { accessRetryEveryMs } from '../timing';
 import { activitiesFor } from './activity-proxies';
 import { copyProgressOf, endingFailure, faultOf } from './faults';
 import { abandonSignal, dumpStatusQuery, retrySignal, supersedeSignal } from './messages';
+import { noticeTeller } from './notice-teller';
+import { Notices } from './notices';
 import { DumpProgress, sum } from './progress';
 import { Retries } from './retries';
 import { versioned } from './versioning';
@@ -53,6 +56,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   const activities = activitiesFor(accountId);
   const progress = new DumpProgress(accountId, folder, run, settings.tables);
   const retries = new Retries();
+  const notices = new Notices(noticeTeller(accountId, folder, run));
   const scope = new CancellationScope();
   let newerRunId: string | undefined;
   let abandonment: ApplicationFailure | undefined;
@@ -77,12 +81,16 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     const receiptKey = await scope.run(deliver);
     isCommitted = true;
     if (abandonment !== undefined) progress.note(tooLateToAbandon);
+    const { total } = progress;
+    const outcome: DumpOutcome = { outcome: 'delivered', folder, runId: run.runId, total, receiptKey };
+    await notices.ended(outcome);
     progress.begin('clear staging');
     await clearStaging();
     progress.ended('Delivered', 'complete');
-    return { outcome: 'delivered', folder, runId: run.runId, total: progress.total, receiptKey };
+    return outcome;
   } catch (error) {
     const ending = endingOf(error);
+    await notices.ended({ outcome: outcomeOf(ending.state), folder, runId: run.runId, reason: ending.reason });
     progress.begin('clear staging');
     await clearStaging();
     progress.ended(ending.state, ending.reason);
@@ -168,16 +176,23 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   async function untilMended<T>(subject: TableName | undefined, work: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await work();
+        const result = await work();
+        notices.mended(noticeSubject(subject));
+        return result;
       } catch (error) {
         const fault = faultOf(error);
         if (fault === undefined) throw error;
         progress.needsAttention(subject, fault);
+        notices.needsAttention(noticeSubject(subject), fault);
         await retries.wait(subject, fault.retriesHourly ? accessRetryEveryMs : undefined, supersededWhileWaiting);
         if (supersededWhileWaiting()) throw superseded();
         if (subject === undefined) progress.begin(progress.status.step);
       }
     }
+  }
+
+  function noticeSubject(table: TableName | undefined): NoticeSubject {
+    return table === undefined ? { step: progress.status.step } : { table };
   }
 
   function retry(table: unknown): void {
@@ -211,7 +226,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     );
   }
 
-  function endingOf(error: unknown): { state: EndState; reason: string; error: unknown } {
+  function endingOf(error: unknown): { state: EndedWithoutReceipt; reason: string; error: unknown } {
     if (abandonment !== undefined) return { state: 'Abandoned', reason: abandonment.message, error: abandonment };
     if (isCancellation(error)) return { state: 'Cancelled', reason: 'cancelled', error };
     const ending = endingFailure(error);
@@ -230,7 +245,10 @@ function refuseIfReset(): void {
 }
 
 /** How a dump ends without a receipt. */
-type EndState = Exclude<DumpState, 'Running' | 'NeedsAttention' | 'Delivered'>;
+type EndedWithoutReceipt = Exclude<EndState, 'Delivered'>;
+
+const outcomeOf = (state: EndedWithoutReceipt): Lowercase<EndedWithoutReceipt> =>
+  state.toLowerCase() as Lowercase<EndedWithoutReceipt>;
 
 const tooLateToAbandon = 'abandon: too late, the receipt is written';
 

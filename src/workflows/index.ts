@@ -1,3 +1,4 @@
 /** What the worker registers. */
 export { destination } from './destination';
 export { dump } from './dump';
+export { notice } from './notice';

@@ -65,6 +65,8 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     uploadSchema: async () => {},
     commitReceipt: async () => 'receipt.json',
     clearStaging: async () => {},
+    noticesAreOn: async () => false,
+    sendNotice: async () => {},
     ...replaced,
   };
   const recorded: Activities = {
@@ -77,6 +79,9 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     uploadSchema: (input) => (calls.push(`uploadSchema ${input.table}`), plain.uploadSchema(input)),
     commitReceipt: (input) => (calls.push('commitReceipt'), plain.commitReceipt(input)),
     clearStaging: () => (calls.push('clearStaging'), plain.clearStaging()),
+    // Not steps of a dump: tests of notices look at what was sent.
+    noticesAreOn: () => plain.noticesAreOn(),
+    sendNotice: (notice) => plain.sendNotice(notice),
   };
   return { activities: recorded, calls };
 }
@@ -117,13 +122,14 @@ export class WorkflowTestEnvironment {
   async withWorker(activities: Activities, test: () => Promise<void>): Promise<void> {
     const connection = this.server.nativeConnection;
     const { workflowBundle } = this;
-    const { copyShards, ...control } = activities;
+    const { copyShards, sendNotice, ...control } = activities;
     const workers = await Promise.all([
       Worker.create({ connection, taskQueue: taskQueues.control, workflowBundle, activities: control }),
       Worker.create({ connection, taskQueue: taskQueues.copy, activities: { copyShards } }),
+      Worker.create({ connection, taskQueue: taskQueues.notice, activities: { sendNotice } }),
     ]);
-    const [controlWorker, copyWorker] = workers;
-    await controlWorker.runUntil(copyWorker.runUntil(test()));
+    const [controlWorker, copyWorker, noticeWorker] = workers;
+    await controlWorker.runUntil(copyWorker.runUntil(noticeWorker.runUntil(test())));
   }
 
   stop(): Promise<void> {
