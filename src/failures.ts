@@ -223,7 +223,7 @@ export const noticeRefused = ({ origin }: URL, status: number): ApplicationFailu
 /** A receiver of notices that could not be asked, or did not answer. */
 export function noticeFailure(error: unknown, { origin }: URL): ApplicationFailure {
   // fetch says only that it failed; its cause says why.
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const cause = (error as { cause?: unknown }).cause ?? error;
   return transient(`The receiver of notices at ${origin} did not answer: ${answerOf(cause).message}`, cause);
 }
 

@@ -13,6 +13,7 @@ test('only the staging buckets must be set; the rest has defaults', () => {
     stagingBucketByLocation: new Map([['EU', 'acme-staging-eu']]),
     copyActivities: 4,
     shardsInFlight: 4,
+    notices: undefined,
     deploymentVersion: undefined,
     production: false,
   });
@@ -29,6 +30,8 @@ test('every setting is read from the environment', () => {
     STAGING_BUCKETS: 'eu=acme-staging-eu, europe-west1 = acme-staging-belgium',
     COPY_ACTIVITIES: '16',
     COPY_SHARDS_IN_FLIGHT: '8',
+    NOTICE_URL: 'https://receiver.example/hook?key=1',
+    NOTICE_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     TEMPORAL_DEPLOYMENT_NAME: 'vendor/s3-destination',
     TEMPORAL_WORKER_BUILD_ID: '2026-11-24.1',
     NODE_ENV: 'production',
@@ -46,6 +49,10 @@ test('every setting is read from the environment', () => {
     ]),
     copyActivities: 16,
     shardsInFlight: 8,
+    notices: {
+      url: new URL('https://receiver.example/hook?key=1'),
+      secret: Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64'),
+    },
     deploymentVersion: { deploymentName: 'vendor/s3-destination', buildId: '2026-11-24.1' },
     production: true,
   });
@@ -86,6 +93,43 @@ test.each([
 ])('a malformed %s (%s) is named', (name, value) => {
   expect(() => readWorkerConfig({ ...staging, [name]: value })).toThrow(`The setting ${name} cannot be used: `);
 });
+
+const url = 'https://receiver.example/hook';
+const whsec = (bytes: number): string => `whsec_${Buffer.alloc(bytes, 7).toString('base64')}`;
+
+test.each([
+  ['NOTICE_SECRET', { NOTICE_URL: url }],
+  ['NOTICE_URL', { NOTICE_SECRET: whsec(24) }],
+])('half of the settings of notices is a mistake: %s is named', (name, env) => {
+  expect(() => readWorkerConfig({ ...staging, ...env })).toThrow(
+    new InvalidInput(`The setting ${name} is missing from the environment.`),
+  );
+});
+
+test.each([24, 25, 32, 64])('a secret of %i bytes signs notices', (bytes) => {
+  const { notices } = readWorkerConfig({ ...staging, NOTICE_URL: url, NOTICE_SECRET: whsec(bytes) });
+  expect(notices?.secret).toEqual(Buffer.alloc(bytes, 7));
+});
+
+test.each([whsec(23), whsec(65), whsec(24).slice('whsec_'.length), 'whsec_', 'whsec_s3cret-s3cret-s3cret-s3cret'])(
+  'a malformed secret is named, not shown: %s',
+  (secret) => {
+    expect(() => readWorkerConfig({ ...staging, NOTICE_URL: url, NOTICE_SECRET: secret })).toThrow(
+      new InvalidInput(
+        'The setting NOTICE_SECRET cannot be used: it is not whsec_ followed by 24 to 64 bytes in base64.',
+      ),
+    );
+  },
+);
+
+test.each(['receiver.example/s3cret', 'ftp://receiver.example/s3cret', 'https://user:s3cret@receiver.example'])(
+  'a URL that notices cannot go to is named, not shown: %s',
+  (given) => {
+    const read = () => readWorkerConfig({ ...staging, NOTICE_URL: given, NOTICE_SECRET: whsec(24) });
+    expect(read).toThrow('The setting NOTICE_URL cannot be used: it ');
+    expect(read).not.toThrow(/s3cret/);
+  },
+);
 
 test('staging buckets may be named as Cloud Storage lets them be', () => {
   const { stagingBucketByLocation } = readWorkerConfig({ STAGING_BUCKETS: 'eu=acme_staging.eu' });
