@@ -29,7 +29,7 @@ const chosen = [
   return fault;
 });
 
-const sandboxes = 3;
+const sandboxes = 4;
 const faultTimeoutMs = 300_000;
 
 describe('a dump is delivered whole and once, although', () => {
