@@ -1,13 +1,23 @@
 /**
- * `npm run histories`: plays every path that a workflow can take on the sandbox and keeps its histories in
- * `test/histories`, for the replay test. Record from released code, never from the change that is under test.
+ * `npm run histories [-- PATH …]`: plays every path that a workflow can take, or those that are named, on the sandbox and
+ * keeps its histories in `test/histories`, for the replay test. Record from released code, never from the change that is
+ * under test; what older code recorded stays, to show that it still replays.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { Destinations, type DestinationReport } from '../src/client/destinations';
-import { destinationWorkflowId, taskQueues, type AccountId } from '../src/contract';
+import {
+  destinationWorkflowId,
+  dumpWorkflowId,
+  noticeWorkflowId,
+  taskQueues,
+  type AccountId,
+  type FolderName,
+} from '../src/contract';
 import { parseAccountId, parseBucketName } from '../src/dump/inputs';
 import { trustPolicy } from '../src/dump/policies';
 import type { destination } from '../src/workflows';
@@ -57,6 +67,48 @@ class Recorder {
     await this.destinations.disconnect(accountId);
     await this.keepDump('dump-parked-and-cancelled', accountId);
     await this.keep('destination-disconnected', destinationWorkflowId(accountId));
+  }
+
+  async parkedAndAbandoned(): Promise<void> {
+    const { accountId } = await this.parked('abandoned');
+    await this.destinations.abandon(accountId, 'the customer has left');
+    await this.ended(accountId, 1);
+    await this.keepDump('dump-abandoned', accountId);
+    await this.keep('destination-abandoned', destinationWorkflowId(accountId));
+  }
+
+  async parkedAndTerminated(): Promise<void> {
+    const { accountId, customer } = await this.parked('terminated');
+    await customer.setTrust(trustPolicy(accountId));
+    const { currentDump } = (await this.destinations.status(accountId)).destination;
+    await this.client.workflow.getHandle(currentDump?.workflowId ?? '').terminate('by mistake');
+    await this.run(accountId, 'run-2');
+    await this.ended(accountId, 2);
+    await this.keep('destination-terminated', destinationWorkflowId(accountId));
+  }
+
+  async pausedAndResumed(): Promise<void> {
+    const { accountId } = await this.connected('paused');
+    await this.destinations.pause(accountId);
+    await this.run(accountId, 'run-1');
+    await this.destinations.resume(accountId);
+    await this.ended(accountId, 1);
+    await this.destinations.dumpNow(accountId);
+    await this.ended(accountId, 2);
+    await this.keep('destination-paused', destinationWorkflowId(accountId));
+  }
+
+  async toldByNotices(): Promise<void> {
+    const { accountId, customer } = await this.parked('told');
+    const first = noticeWorkflowId(accountId, await this.folderOf(accountId), 1);
+    // Notices gather what fails for some seconds.
+    while (!(await this.exists(first))) await delay(200);
+    await customer.setTrust(trustPolicy(accountId));
+    await this.destinations.retry(accountId);
+    await this.ended(accountId, 1);
+    await this.keepDump('dump-told', accountId);
+    await this.client.workflow.getHandle(first).result();
+    await this.keep('notice', first);
   }
 
   async tableParkedAndRetried(): Promise<void> {
@@ -112,10 +164,25 @@ class Recorder {
     while (!holds(await this.destinations.status(accountId))) await delay(200);
   }
 
+  private exists(workflowId: string): Promise<boolean> {
+    const described = this.client.workflow.getHandle(workflowId).describe();
+    return described.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Of the account's first dump, ended or not. */
+  private async folderOf(accountId: AccountId): Promise<FolderName> {
+    const { recentDumps, currentDump } = (await this.destinations.status(accountId)).destination;
+    const dumpFolder = recentDumps[0]?.folder ?? currentDump?.folder;
+    if (dumpFolder === undefined) throw new Error(`Account ${accountId} has no dump`);
+    return dumpFolder;
+  }
+
   /** The account's first dump. */
   private async keepDump(name: string, accountId: AccountId): Promise<void> {
-    const { recentDumps } = (await this.destinations.status(accountId)).destination;
-    await this.keep(name, `dump/${accountId}/${recentDumps[0]?.folder ?? ''}`);
+    await this.keep(name, dumpWorkflowId(accountId, await this.folderOf(accountId)));
   }
 
   private async keep(name: string, workflowId: string, runId?: string): Promise<void> {
@@ -128,6 +195,29 @@ class Recorder {
   }
 }
 
+const paths = [
+  'delivered',
+  'parkedAndRetried',
+  'parkedAndSuperseded',
+  'parkedAndCancelled',
+  'parkedAndAbandoned',
+  'parkedAndTerminated',
+  'pausedAndResumed',
+  'tableParkedAndRetried',
+  'continuedAsNew',
+  'toldByNotices',
+] as const;
+
+/** Takes every notice. */
+async function startReceiver(): Promise<{ url: string }> {
+  const server = http.createServer((request, response) => {
+    request.resume();
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+}
+
 const isParked = ({ state }: { state: string }): boolean => state === 'NeedsAttention';
 
 async function main(): Promise<void> {
@@ -136,19 +226,16 @@ async function main(): Promise<void> {
     await mkdir(folder, { recursive: true });
     const { bigquery, storage } = sandbox;
     const seed = { bigquery, storage, dataset, location, loadBucket, seed: 1, scale: 0.01 };
-    await Promise.all([sandbox.startWorker(), seedWarehouse(seed, () => {})]);
+    const receiver = await startReceiver();
+    const notices = { NOTICE_URL: receiver.url, NOTICE_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}` };
+    await Promise.all([sandbox.startWorker(notices), seedWarehouse(seed, () => {})]);
     const address = sandbox.environment['TEMPORAL_ADDRESS'] ?? '';
     const connection = await Connection.connect({ address });
     const client = new Client({ connection });
     const recorder = new Recorder(sandbox, client, new Destinations(client));
-    await Promise.all([
-      recorder.delivered(),
-      recorder.parkedAndRetried(),
-      recorder.parkedAndSuperseded(),
-      recorder.parkedAndCancelled(),
-      recorder.tableParkedAndRetried(),
-      recorder.continuedAsNew(),
-    ]);
+    const named = process.argv.slice(2);
+    const chosen = paths.filter((name) => named.length === 0 || named.includes(name));
+    await Promise.all(chosen.map((name) => recorder[name]()));
     await connection.close();
   } finally {
     await sandbox.stop();

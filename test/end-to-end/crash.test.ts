@@ -1,10 +1,13 @@
 /** Whatever breaks, the dump is delivered: nothing is lost, nothing is half. A dozen of the faults of `npm run test:crash`. */
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
+import { heartbeatThrottleMs } from '../../src/timing';
 import type { Fault } from '../crash/fault';
 import { faults } from '../crash/faults';
 import { runMatrix, type Row } from '../crash/matrix';
 import { compareRows, keysIn, readJson, type GuideReceipt } from './delivered';
+import { eventually } from '../eventually';
 import { dataset, EndToEnd } from './environment';
+import type { Asked, Recorded } from './fault-proxy';
 import { createLatch } from './latch';
 
 /** One of each kind, and those that broke something once. */
@@ -70,6 +73,38 @@ test('a control worker and a copy worker, each a process of its own, deliver tog
       expect(difference).toMatchObject({ missing: 0, unexpected: 0 });
     }
     await Promise.all(workers.map((worker) => worker.stop()));
+  } finally {
+    await endToEnd.stop();
+  }
+});
+
+test('a copy that is killed goes on within its range: only what was in flight is put again', async () => {
+  const endToEnd = await EndToEnd.start({ scale: 0.05, shardRows: 1 });
+  try {
+    const { aws } = endToEnd.proxies;
+    const shardMs = 100;
+    const isShard = ({ path }: Asked): boolean => path.includes('.ndjson.gz');
+    aws.latencyMs = (asked) => (isShard(asked) ? shardMs : 0);
+    const stored = (): Recorded[] => aws.recorded.filter((asked) => isShard(asked) && asked.status === 200);
+    const account = parseAccountId('range');
+    const bucket = parseBucketName('range-data');
+    const customer = await endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'range', region: 'us-east-1' });
+    const inFlight = 2;
+    const killed = await endToEnd.startWorker({ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: String(inFlight) });
+    await endToEnd.destinations.connect(account, { roleArn: customer.roleArn, bucket, tables: ['companies'] });
+    await endToEnd.destinations.modellingRunSucceeded(account, { runId: 'run-1', finishedAt: new Date(), dataset });
+    // Near the end of the first range, which has 25 of the 400 shards.
+    await eventually(
+      async () => stored().length,
+      (count) => count >= 20,
+      60_000,
+    );
+    killed.kill('SIGKILL');
+    await endToEnd.startWorker();
+    expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered', total: { shards: 400 } });
+    const again = stored().length - new Set(stored().map(({ path }) => path)).size;
+    // A shard is in flight until Temporal has been told of it: at once, or when the heartbeat before has passed.
+    expect(again).toBeLessThanOrEqual(inFlight + inFlight * Math.ceil((2 * heartbeatThrottleMs) / shardMs));
   } finally {
     await endToEnd.stop();
   }
