@@ -1,11 +1,13 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowFailedError } from '@temporalio/client';
 import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities';
 import { dumpWorkflowId, taskQueues, type FolderName } from '../../src/contract';
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
 import type { dump } from '../../src/workflows';
 import { abandonSignal, dumpStatusQuery, retrySignal, supersedeSignal } from '../../src/workflows/messages';
+import { quotaRetryDelayMs } from '../../src/timing';
 import { eventually } from '../eventually';
 import {
   customer,
@@ -189,6 +191,33 @@ test('access that was mended without a word is found within the hour', async () 
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'delivered' });
   });
   expect(attempts).toBe(3);
+});
+
+test.each([
+  ['a service that is down is asked ever less often, once a minute at last', {}, 60 + 6],
+  ['a quota that is used up is left alone for ten minutes at a time', { nextRetryDelay: quotaRetryDelayMs }, 6 + 1],
+])('%s', async (_what, pace, attemptsInAnHourMax) => {
+  let attempts = 0;
+  let isDown = true;
+  const { activities } = scripted({
+    copyShards: async ({ table, range }) => {
+      if (table === 'companies') attempts += 1;
+      if (isDown) throw ApplicationFailure.create({ type: 'Transient', message: 'down', nonRetryable: false, ...pace });
+      return { shards: range.count, bytes: range.count };
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    const handle = await startDump();
+    await eventually(
+      async () => attempts,
+      (count) => count > 0,
+    );
+    await environment.server.sleep('1 hour');
+    expect(attempts).toBeGreaterThan(attemptsInAnHourMax / 2);
+    expect(attempts).toBeLessThanOrEqual(attemptsInAnHourMax);
+    isDown = false;
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'delivered' });
+  });
 });
 
 test('a retry of one table leaves the others waiting', async () => {
