@@ -55,6 +55,9 @@ export interface DumpReport extends DumpStatus {
   readonly retrying: readonly string[];
 }
 
+/** Longer than the ten seconds after which Temporal asks another worker than the one that was killed. */
+const queryTimeoutMs = 15_000;
+
 /** What the vendor's pipeline and operators ask of customers' destinations. */
 export class Destinations {
   constructor(private readonly client: Client) {}
@@ -118,7 +121,7 @@ export class Destinations {
   }
 
   async status(account: string): Promise<DestinationReport> {
-    const status = await this.destination(account).query(destinationStatusQuery);
+    const status = await this.destinationStatus(account);
     if (status.currentDump === undefined) return { destination: status };
     return { destination: status, dump: await this.dumpStatus(status.currentDump.workflowId) };
   }
@@ -149,9 +152,15 @@ export class Destinations {
   }
 
   private async currentDump(account: string, otherwise: string): Promise<WorkflowHandle<typeof dump>> {
-    const { currentDump } = await this.destination(account).query(destinationStatusQuery);
+    const { currentDump } = await this.destinationStatus(account);
     if (currentDump === undefined) throw new RequestFailed(`Account ${account} has no dump at work: ${otherwise}.`);
     return this.client.workflow.getHandle<typeof dump>(currentDump.workflowId);
+  }
+
+  /** Where there is no worker, a query would wait for half a minute. */
+  private destinationStatus(account: string): Promise<DestinationStatus> {
+    const handle = this.destination(account);
+    return this.client.withDeadline(Date.now() + queryTimeoutMs, () => handle.query(destinationStatusQuery));
   }
 
   private destination(account: string): WorkflowHandle<typeof destination> {
@@ -207,8 +216,16 @@ function asSentence(error: unknown, address: string): unknown {
       cause: error,
     });
   }
+  if (isGrpcServiceError(grpcError) && grpcUnanswered.has(grpcError.code)) {
+    return new RequestFailed(
+      `No worker answers: start one or, where one was stopped just now, ask again in a moment (${grpcError.details}).`,
+      { cause: error },
+    );
+  }
   return error;
 }
 
 /** gRPC documentation, "Status codes": UNAVAILABLE. */
 const grpcUnreachable: ReadonlySet<number> = new Set([14]);
+/** DEADLINE_EXCEEDED, and FAILED_PRECONDITION, which Temporal answers where no worker has polled for a while. */
+const grpcUnanswered: ReadonlySet<number> = new Set([4, 9]);

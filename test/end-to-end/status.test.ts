@@ -119,5 +119,9 @@ describe('of five customers', () => {
     const { stdout } = await status();
     expect(stdout.match(/NeedsAttention dump since .*: no worker says why: /g)).toHaveLength(2);
     expect(stdout).toMatch(/^acc_delivered +Delivered$/m);
+    await expect(status('acc_delivered')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^No worker answers: start one/) as string,
+    });
   });
 });
