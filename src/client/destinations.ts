@@ -121,9 +121,9 @@ export class Destinations {
   }
 
   async status(account: string): Promise<DestinationReport> {
-    const status = await this.destinationStatus(account);
-    if (status.currentDump === undefined) return { destination: status };
-    return { destination: status, dump: await this.dumpStatus(status.currentDump.workflowId) };
+    const report = (await this.report(account)) ?? (await this.report(account));
+    if (report === undefined) throw noAnswer('about the dump at work');
+    return report;
   }
 
   /** All customers, those that need somebody first. Eventually consistent: the visibility store is a moment behind. */
@@ -131,10 +131,23 @@ export class Destinations {
     return overviewOf(new TemporalListing(this.client), options);
   }
 
+  /** `undefined` where the dump's query is not answered: Temporal may lose one of a dump that ends meanwhile. */
+  private async report(account: string): Promise<DestinationReport | undefined> {
+    const destinationStatus = await this.destinationStatus(account);
+    const { currentDump } = destinationStatus;
+    if (currentDump === undefined) return { destination: destinationStatus };
+    try {
+      return { destination: destinationStatus, dump: await this.dumpStatus(currentDump.workflowId) };
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      return undefined;
+    }
+  }
+
   /** The workflow counts ranges that are done; the shards of ranges under way are in the activities' heartbeats. */
   private async dumpStatus(workflowId: string): Promise<DumpReport> {
     const handle = this.client.workflow.getHandle<typeof dump>(workflowId);
-    const [status, { raw }] = await Promise.all([handle.query(dumpStatusQuery), handle.describe()]);
+    const [status, { raw }] = await Promise.all([this.inTime(() => handle.query(dumpStatusQuery)), handle.describe()]);
     const pending = raw.pendingActivities ?? [];
     const retrying = pending.flatMap(({ activityType, attempt, lastFailure }) =>
       lastFailure?.message ? [`${activityType?.name ?? ''}, attempt ${attempt ?? 0}: ${lastFailure.message}`] : [],
@@ -157,10 +170,13 @@ export class Destinations {
     return this.client.workflow.getHandle<typeof dump>(currentDump.workflowId);
   }
 
-  /** Where there is no worker, a query would wait for half a minute. */
   private destinationStatus(account: string): Promise<DestinationStatus> {
-    const handle = this.destination(account);
-    return this.client.withDeadline(Date.now() + queryTimeoutMs, () => handle.query(destinationStatusQuery));
+    return this.inTime(() => this.destination(account).query(destinationStatusQuery));
+  }
+
+  /** Where there is no worker, a query would wait for half a minute. */
+  private inTime<T>(query: () => Promise<T>): Promise<T> {
+    return this.client.withDeadline(Date.now() + queryTimeoutMs, query);
   }
 
   private destination(account: string): WorkflowHandle<typeof destination> {
@@ -210,20 +226,31 @@ function asSentence(error: unknown, address: string): unknown {
     const account = error.workflowId.split('/')[1] ?? error.workflowId;
     return new RequestFailed(`Account ${account} has no destination yet: connect it first.`, { cause: error });
   }
-  const grpcError = error instanceof ServiceError ? error.cause : error;
-  if (isGrpcServiceError(grpcError) && grpcUnreachable.has(grpcError.code)) {
+  const grpcError = grpcErrorOf(error);
+  if (grpcError !== undefined && grpcUnreachable.has(grpcError.code)) {
     return new RequestFailed(`Temporal does not answer at ${address}: set TEMPORAL_ADDRESS to where it does.`, {
       cause: error,
     });
   }
-  if (isGrpcServiceError(grpcError) && grpcUnanswered.has(grpcError.code)) {
-    return new RequestFailed(
-      `No worker answers: start one or, where one was stopped just now, ask again in a moment (${grpcError.details}).`,
-      { cause: error },
-    );
+  if (grpcError !== undefined && grpcUnanswered.has(grpcError.code)) {
+    return noAnswer(grpcError.details, error);
   }
   return error;
 }
+
+const noAnswer = (what: string, cause?: unknown): RequestFailed =>
+  new RequestFailed(
+    `No worker answers: start one or, where one was stopped just now, ask again in a moment (${what}).`,
+    { cause },
+  );
+
+function grpcErrorOf(error: unknown): { readonly code: number; readonly details: string } | undefined {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcServiceError(cause) ? cause : undefined;
+}
+
+/** gRPC documentation, "Status codes": DEADLINE_EXCEEDED. */
+const isUnanswered = (error: unknown): boolean => grpcErrorOf(error)?.code === 4;
 
 /** gRPC documentation, "Status codes": UNAVAILABLE. */
 const grpcUnreachable: ReadonlySet<number> = new Set([14]);
