@@ -92,6 +92,7 @@ interface FailureRule {
 export const failureRules = {
   RoleNotAssumable: { mender: 'customer', dump: 'retries-hourly' },
   VendorRoleNotAssumable: { mender: 'vendor', dump: 'retries-hourly' },
+  RoleOpen: { mender: 'customer', dump: 'retries-hourly' },
   BucketAccessDenied: { mender: 'customer', dump: 'retries-hourly' },
   BucketMissing: { mender: 'customer', dump: 'retries-hourly' },
   KmsDenied: { mender: 'customer', dump: 'retries-hourly' },
@@ -242,13 +243,22 @@ export interface Notice {
  * What a destination is about or, where it is idle, how its last dump ended: its value of the search attribute
  * {@link searchAttributeNames.state}. `Waiting`: nothing was delivered yet, or a run waits for its minute.
  */
-export type DestinationState = 'NotConnected' | 'Paused' | 'Waiting' | 'Delivering' | EndState;
+export type DestinationState = 'NotConnected' | 'Paused' | 'AccessRefused' | 'Waiting' | 'Delivering' | EndState;
+
+/** What the last proof of access said, or the one that is going on. */
+export type AccessCheck =
+  /** Refused so far; a new role or policy takes seconds to take effect. */
+  | { readonly state: 'checking'; readonly attempt: number; readonly fault: Fault }
+  | { readonly state: 'passed'; readonly at: string }
+  /** Without a fault where something was in the way that may pass. */
+  | { readonly state: 'failed'; readonly at: string; readonly problem: string; readonly fault?: Fault };
 
 export interface DestinationStatus {
   readonly accountId: AccountId;
   readonly state: DestinationState;
   readonly settings?: DestinationSettings;
   readonly paused: boolean;
+  readonly access?: AccessCheck;
   readonly currentDump?: { readonly workflowId: string; readonly folder: FolderName; readonly runId: string };
   /** Waits for its turn: for the current dump to end, for `resume`, or for the next minute. */
   readonly pendingRun?: ModellingRun;

@@ -87,6 +87,17 @@ export function customerRoleFailure(
   return transient(`Could not assume the customer role ${where}: ${said.message}`, error);
 }
 
+/** A role that anybody with our vendor role's help could be led into: the external id is what stops that. */
+export const roleIsOpen = (
+  { accountId, settings: { roleArn } }: { accountId: AccountId; settings: Pick<DestinationSettings, 'roleArn'> },
+  externalId: string | undefined,
+): ApplicationFailure =>
+  failure(
+    'RoleOpen',
+    `The customer role lets us in ${externalId === undefined ? 'without an external id' : 'with any external id'}, so it could be used for somebody else [role=${roleArn} externalId=${accountId}].`,
+    `every statement of the role's trust policy that lets us in must have the condition ${JSON.stringify({ StringEquals: { 'sts:ExternalId': accountId } })}`,
+  );
+
 /** A failed PutObject (S3 API reference, "Error responses"). */
 export function putFailure(
   error: unknown,

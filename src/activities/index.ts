@@ -3,6 +3,7 @@ import type { StagingBuckets } from '../stores/staging-bucket';
 import type { Warehouse } from '../stores/warehouse';
 import type { Webhook } from '../stores/webhook';
 import { createAssumeCustomerRole } from './assume-customer-role';
+import { createCheckAccess } from './check-access';
 import { createClearStaging } from './clear-staging';
 import { createCommitReceipt } from './commit-receipt';
 import { createCopyShards } from './copy-shards';
@@ -23,6 +24,7 @@ export interface ActivityDeps {
 
 /** In the order of the data. Light: asks services to do things and waits for them. */
 export const createControlActivities = (deps: ActivityDeps) => ({
+  checkAccess: createCheckAccess(deps),
   assumeCustomerRole: createAssumeCustomerRole(deps),
   extractTable: createExtractTable(deps),
   uploadSchema: createUploadSchema(deps),

@@ -11,6 +11,7 @@ import {
   parseKmsKeyArn,
   parseRoleArn,
 } from '../dump/inputs';
+import { accessCheckKey } from '../dump/keys';
 import { kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
 import { withDestinations, type DestinationReport, type Destinations } from './destinations';
 import { customerStates, type CustomerState } from './overview';
@@ -52,10 +53,21 @@ function createProgram(): Command {
     .option('--tables <names>', 'tables, separated by commas', commaSeparated, [...defaultTables])
     .option('--bucket-owner <account>', 'the AWS account that owns the bucket (default: the account of the role)')
     .action(async (account: string, options: ConnectOptions) => {
-      const { settings, proof } = await withDestinations((destinations) => destinations.connect(account, options));
-      console.log(`Connected: ${proof.assumedRoleArn} may be assumed.`);
+      const { settings, proof } = await withDestinations((destinations) =>
+        sayingWhatIsRefused(destinations, account, destinations.connect(account, options)),
+      );
+      console.log(`Connected: ${proof.assumedRoleArn} may be assumed, with this external id only.`);
+      console.log(`s3://${settings.bucket}/${accessCheckKey(settings)} was put to try it.`);
       console.log(`Dumps go to s3://${settings.bucket}/${settings.path ?? ''}: ${settings.tables.join(', ')}.`);
     });
+
+  command(program, 'check', 'prove access once more, as connect does').action(async (account: string) => {
+    const check = await withDestinations((destinations) =>
+      sayingWhatIsRefused(destinations, account, destinations.check(account)),
+    );
+    if (check.state === 'failed') throw new RequestFailed(check.problem);
+    console.log('Access is proven: the next dump may do what it must.');
+  });
 
   command(program, 'disconnect', 'deliver nothing any more; cancels the dump at work').action(
     say((destinations, account) => destinations.disconnect(account), 'Disconnected: nothing is delivered any more.'),
@@ -181,6 +193,33 @@ async function showOverview({ watch, json, limit = limitByDefault, state }: Stat
   for (const customer of overview.customers) console.log(JSON.stringify(customer));
   // Not among the objects, which a program reads.
   if (overview.more > 0) console.error(moreText(overview.more));
+}
+
+const sayRefusalEveryMs = 1000;
+
+/** A refusal is believed only after a while: meanwhile, whoever waits sees why. */
+async function sayingWhatIsRefused<T>(destinations: Destinations, account: string, proof: Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const saying = sayRefusals(destinations, account, over.signal);
+  try {
+    return await proof;
+  } finally {
+    over.abort();
+    await saying;
+  }
+}
+
+async function sayRefusals(destinations: Destinations, account: string, over: AbortSignal): Promise<void> {
+  let said = 0;
+  while (!over.aborted) {
+    await delay(sayRefusalEveryMs, undefined, { signal: over }).catch(() => undefined);
+    const access = over.aborted ? undefined : await destinations.access(account).catch(() => undefined);
+    if (access?.state !== 'checking' || access.attempt === said) continue;
+    said = access.attempt;
+    console.error(
+      `Refused so far (attempt ${said}: ${access.fault.type}). What was changed seconds ago may need a while: trying again.`,
+    );
+  }
 }
 
 async function showStatus(account: string, { limit, state, ...options }: StatusOptions): Promise<void> {

@@ -12,6 +12,7 @@ import { readTemporalConfig } from '../config';
 import {
   destinationWorkflowId,
   taskQueues,
+  type AccessCheck,
   type AccountId,
   type Copied,
   type CopyProgress,
@@ -30,6 +31,7 @@ import {
 import type { destination, dump } from '../workflows';
 import {
   abandonSignal,
+  checkUpdate,
   connectUpdate,
   destinationStatusQuery,
   disconnectUpdate,
@@ -73,6 +75,16 @@ export class Destinations {
       args: [],
     });
     return this.client.workflow.executeUpdateWithStart(connectUpdate, { args: [input], startWorkflowOperation });
+  }
+
+  /** Proves access once more, as `connect` does. The settings stay, whatever it says. */
+  async check(account: string): Promise<AccessCheck> {
+    return this.destination(account).executeUpdate(checkUpdate);
+  }
+
+  /** What the proof of access says at the moment, if it has begun. */
+  async access(account: string): Promise<AccessCheck | undefined> {
+    return (await this.destinationStatus(account)).access;
   }
 
   /** Nothing is delivered to the customer any more; a dump at work is cancelled. */

@@ -16,6 +16,7 @@ import { RequestFailed } from './request-failed';
 /** In the order in which customers are shown. `NeedsAttention` is the dump's state, the others are the destination's. */
 export const customerStates = [
   'NeedsAttention',
+  'AccessRefused',
   'Failed',
   'Abandoned',
   'Cancelled',

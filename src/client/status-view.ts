@@ -1,17 +1,18 @@
 /** `status` for people: plain lines, and progress bars where a terminal can show them. */
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
-import type { DumpOutcome, Fault, TableProgress } from '../contract';
+import type { AccessCheck, DumpOutcome, Fault, TableProgress } from '../contract';
 import { bytesText } from '../dump/text';
 import type { DestinationReport, DumpReport } from './destinations';
 
 export function statusLines({ destination, dump }: DestinationReport): string[] {
-  const { settings, paused, pendingRun, recentDumps, notes } = destination;
+  const { settings, paused, pendingRun, recentDumps, notes, access } = destination;
   const state = settings === undefined ? 'not connected' : paused ? 'paused' : 'connected';
   const where = settings === undefined ? '' : `: s3://${settings.bucket}/${settings.path ?? ''}`;
   const last = recentDumps.at(-1);
   return [
     `${destination.accountId} is ${state}${where}`,
     `state: ${dump?.state === 'NeedsAttention' ? dump.state : destination.state}`,
+    ...accessLines(access),
     ...(dump === undefined ? ['no dump at work'] : dumpLines(dump)),
     ...(pendingRun === undefined ? [] : [`waiting run: ${pendingRun.runId}`]),
     ...(last === undefined
@@ -19,6 +20,19 @@ export function statusLines({ destination, dump }: DestinationReport): string[] 
       : [`last dump: ${last.folder} (run ${last.runId}) ${last.outcome}${'reason' in last ? `: ${last.reason}` : ''}`]),
     ...notes.map((note) => `not followed: ${note}`),
   ];
+}
+
+function accessLines(access: AccessCheck | undefined): string[] {
+  switch (access?.state) {
+    case undefined:
+      return [];
+    case 'checking':
+      return [`access: refused so far, attempt ${access.attempt}: ${access.fault.problem}`];
+    case 'passed':
+      return [`access: proven ${access.at}`];
+    case 'failed':
+      return [`access: failed ${access.at}: ${access.problem}`];
+  }
 }
 
 export const dumpLines = (dump: DumpReport): string[] => [

@@ -11,6 +11,10 @@ const within = (path: BucketPath | undefined, key: string): string => (path === 
 
 export const receiptKey = ({ path }: Pick<DestinationSettings, 'path'>): string => within(path, 'receipt.json');
 
+/** The one object beside receipts and folders: the check of access puts it, again and again. */
+export const accessCheckKey = ({ path }: Pick<DestinationSettings, 'path'>): string =>
+  within(path, 'connection-check.json');
+
 export const tableFolder = (
   { path }: Pick<DestinationSettings, 'path'>,
   folder: FolderName,

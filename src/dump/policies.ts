@@ -5,7 +5,7 @@ export const defaultVendorRoleArn = 'arn:aws:iam::485801740390:role/dreamdata_de
 
 interface Statement {
   readonly Sid?: string;
-  readonly Effect: 'Allow';
+  readonly Effect: 'Allow' | 'Deny';
   readonly Principal?: { readonly AWS: string };
   readonly Action: string | readonly string[];
   readonly Resource?: string | readonly string[];
@@ -47,6 +47,8 @@ const kmsActions = ['kms:GenerateDataKey', 'kms:Decrypt'] as const;
 /** The guide's conditional step, for a bucket encrypted with a KMS key. */
 export const kmsPolicy = (kmsKeyArn: string): PolicyDocument =>
   policy({ Sid: 'KMSEncryption', Effect: 'Allow', Action: kmsActions, Resource: kmsKeyArn });
+
+export const denyAll: PolicyDocument = policy({ Effect: 'Deny', Action: '*', Resource: '*' });
 
 /**
  * Narrows a session to the destination's bucket and path. A session policy can only take away (STS, AssumeRole), so the

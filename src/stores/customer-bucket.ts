@@ -9,7 +9,7 @@ import {
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '../contract';
 import { roleSessionName } from '../dump/keys';
-import { sessionPolicy } from '../dump/policies';
+import { denyAll, sessionPolicy } from '../dump/policies';
 import { customerRoleFailure, putFailure, vendorRoleFailure } from '../failures';
 import { smallRequestTimeoutMs, stallTimeoutMs } from '../timing';
 
@@ -57,6 +57,11 @@ export interface Delivery {
 export interface CustomerBuckets {
   /** Assumes the customer role anew. @throws ApplicationFailure `RoleNotAssumable`, `VendorRoleNotAssumable` */
   proveAccess(delivery: Delivery): Promise<AssumedRole>;
+  /**
+   * Whether the customer role lets us in with another external id than the customer's, or with none. Only an explicit
+   * refusal is a no: every other failure is thrown.
+   */
+  letsIn(delivery: Delivery, externalId: string | undefined): Promise<boolean>;
   open(delivery: Delivery): CustomerBucket;
 }
 
@@ -119,6 +124,25 @@ export class S3CustomerBuckets implements CustomerBuckets {
       awsAccountId: delivery.settings.roleArn.split(':')[4] ?? '',
       expiresAt: session.expiration.toISOString(),
     };
+  }
+
+  async letsIn(
+    { accountId, settings: { roleArn }, folder }: Delivery,
+    externalId: string | undefined,
+  ): Promise<boolean> {
+    try {
+      await assumeRole(this.vendorSts, {
+        RoleArn: roleArn,
+        RoleSessionName: roleSessionName(accountId, folder),
+        ...(externalId === undefined ? {} : { ExternalId: externalId }),
+        // Nobody shall do anything with it.
+        Policy: JSON.stringify(denyAll),
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof Error && error.name === 'AccessDenied') return false;
+      throw customerRoleFailure(error, { accountId, roleArn, vendorRoleArn: this.options.vendorRoleArn });
+    }
   }
 
   open(delivery: Delivery): CustomerBucket {

@@ -21,7 +21,7 @@ const small: ActivityOptions = {
 };
 
 /** Those that go through a task queue. */
-type Remote = Exclude<keyof Activities, 'noticesAreOn'>;
+type Remote = Exclude<keyof Activities, 'noticesAreOn' | 'checkAccess'>;
 
 const options = {
   assumeCustomerRole: small,
@@ -79,9 +79,17 @@ export const { noticesAreOn } = proxyLocalActivities<Activities>({
   retry: { maximumAttempts: 1 },
 });
 
-/** For `connect`, which has a person waiting for its answer. */
-export const proveAccess = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>
-  proxies.assumeCustomerRole.executeWithOptions(
-    { ...small, retry: connectRetryPolicy, summary: 'prove access', priority: { fairnessKey: accountId } },
-    args,
-  );
+const forPerson = (accountId: AccountId): ActivityOptions & { summary: string } => ({
+  ...small,
+  retry: connectRetryPolicy,
+  summary: 'prove access',
+  priority: { fairnessKey: accountId },
+});
+
+/** For who waits for its answer: a transient fault is tried again a little, then reported. */
+export const checkAccess = (accountId: AccountId, ...args: Parameters<Activities['checkAccess']>) =>
+  proxies.checkAccess.executeWithOptions(forPerson(accountId), args);
+
+/** As `connect` proved access before there was {@link checkAccess}. */
+export const assumeCustomerRole = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>
+  proxies.assumeCustomerRole.executeWithOptions(forPerson(accountId), args);

@@ -3,7 +3,6 @@ import {
   allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
-  ChildWorkflowFailure,
   condition,
   continueAsNew,
   defineWorkflowOptions,
@@ -11,12 +10,10 @@ import {
   log,
   ParentClosePolicy,
   patched,
-  rootCause,
   setCurrentDetails,
   setHandler,
   sleep,
   startChild,
-  TerminatedFailure,
   upsertSearchAttributes,
   workflowInfo,
   type ChildWorkflowHandle,
@@ -25,6 +22,7 @@ import {
   dumpWorkflowId,
   identityOfWorkflow,
   taskQueues,
+  type AccessCheck,
   type AccountId,
   type DestinationSettings,
   type DestinationState,
@@ -36,11 +34,12 @@ import {
 import { InvalidInput, parseDestination, parseModellingRun } from '../dump/inputs';
 import { endOfMinuteMs, folderName } from '../dump/keys';
 import { commitWithinMs } from '../timing';
-import { proveAccess } from './activity-proxies';
+import { Access, type CarriedAccess } from './access';
 import { destinationDetails } from './details';
 import { dump } from './dump';
 import { endingFailure } from './faults';
 import {
+  checkUpdate,
   connectUpdate,
   destinationStatusQuery,
   disconnectUpdate,
@@ -52,6 +51,7 @@ import {
   supersedeSignal,
   type Connected,
 } from './messages';
+import { outcomeOf, stateAfter, wasTerminated } from './outcomes';
 import { versioned } from './versioning';
 
 /** What a destination hands on to itself when it continues as new. */
@@ -66,6 +66,7 @@ export interface CarriedState {
   readonly lastFolder?: FolderName | undefined;
   readonly recentDumps: readonly DumpOutcome[];
   readonly notes: readonly string[];
+  readonly access?: CarriedAccess;
 }
 
 export interface DestinationInput {
@@ -91,6 +92,7 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
 
   setHandler(destinationStatusQuery, () => entity.status);
   setHandler(connectUpdate, (input) => entity.connect(input), { validator: (input) => void parseDestination(input) });
+  setHandler(checkUpdate, () => entity.checkAccess());
   setHandler(disconnectUpdate, () => entity.disconnect());
   setHandler(modellingRunSucceededSignal, (run) => entity.announce(run), {
     description: 'Sent by the modelling pipeline. Input: {"runId": …, "finishedAt": …, "dataset": …}',
@@ -108,7 +110,7 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
 
   // Only between dumps: a dump's result comes back to the execution that started it.
   while (!historyIsLong()) {
-    await condition(() => entity.hasRunToDeliver || historyIsLong());
+    await untilRunOrDailyCheck(entity, () => entity.hasRunToDeliver || historyIsLong());
     if (entity.hasRunToDeliver && !historyIsLong()) await entity.deliverNewestRun();
   }
   await condition(allHandlersFinished);
@@ -118,14 +120,11 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
   });
 }
 
-/** A terminated dump does not wait for its activities: a receipt that it asked for may be put until S3 refuses it. */
-const wasTerminated = (error: unknown): boolean =>
-  error instanceof ChildWorkflowFailure && error.cause instanceof TerminatedFailure;
-
-const outcomeByFailureType: ReadonlyMap<unknown, 'superseded' | 'abandoned'> = new Map([
-  ['Superseded', 'superseded'],
-  ['Abandoned', 'abandoned'],
-]);
+async function untilRunOrDailyCheck(entity: Destination, isAwake: () => boolean): Promise<void> {
+  if (!patched('daily-check')) return condition(isAwake);
+  const summary = 'the daily check of access';
+  if (!(await condition(isAwake, entity.access.msUntilDailyCheck, { summary }))) await entity.checkDaily();
+}
 
 interface CurrentDump {
   readonly folder: FolderName;
@@ -143,6 +142,7 @@ class Destination {
   private lastFolder: FolderName | undefined;
   private recentDumps: readonly DumpOutcome[];
   private notes: readonly string[];
+  readonly access: Access;
   private currentDump: CurrentDump | undefined;
 
   constructor(
@@ -157,12 +157,14 @@ class Destination {
     this.lastFolder = state.lastFolder;
     this.recentDumps = state.recentDumps;
     this.notes = state.notes;
+    this.access = new Access(accountId, state.access, () => this.publish());
     this.publish();
   }
 
   get state(): CarriedState {
     const { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes } = this;
-    return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes };
+    const access = this.access.carriedOver;
+    return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes, access };
   }
 
   get status(): DestinationStatus {
@@ -183,6 +185,7 @@ class Destination {
           }),
       ...(pendingRun === undefined ? {} : { pendingRun }),
       ...(newestRun === undefined ? {} : { newestRun }),
+      ...(this.access.last === undefined ? {} : { access: this.access.last }),
       recentDumps,
       notes,
     };
@@ -192,8 +195,9 @@ class Destination {
     if (this.settings === undefined) return 'NotConnected';
     if (this.paused) return 'Paused';
     if (this.currentDump !== undefined) return 'Delivering';
+    if (this.access.isRefused) return 'AccessRefused';
     const last = this.recentDumps.at(-1);
-    return this.pendingRun !== undefined || last === undefined ? 'Waiting' : capitalized(last.outcome);
+    return this.pendingRun !== undefined || last === undefined ? 'Waiting' : stateAfter(last);
   }
 
   get hasRunToDeliver(): boolean {
@@ -204,7 +208,7 @@ class Destination {
   async connect(input: unknown): Promise<Connected> {
     const settings = parseDestination(input);
     try {
-      const proof = await proveAccess(this.accountId, { settings });
+      const proof = await this.access.prove(settings);
       // A dump keeps the settings that it began with. Where they have changed, its run is delivered again by the new ones.
       if (this.currentDump !== undefined && JSON.stringify(settings) !== JSON.stringify(this.settings)) {
         this.pendingRun ??= this.newestRun;
@@ -216,6 +220,18 @@ class Destination {
     } catch (error) {
       throw isCancellation(error) ? error : endingFailure(error);
     }
+  }
+
+  /** On request. The settings stay, whatever it says. */
+  async checkAccess(): Promise<AccessCheck> {
+    if (this.settings === undefined)
+      throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
+    return this.access.check(this.settings);
+  }
+
+  async checkDaily(): Promise<void> {
+    this.access.dailyCheckBegins();
+    if (this.settings !== undefined && !this.paused) await this.access.check(this.settings);
   }
 
   /** Nothing is delivered any more, the dump at work included. Runs are still noted. */
@@ -294,7 +310,7 @@ class Destination {
         return handle.result();
       });
     } catch (error) {
-      outcome = this.outcomeOf(error, folder, run);
+      outcome = outcomeOf(error, folder, run.runId);
       mayStillCommit = wasTerminated(error);
     } finally {
       this.currentDump = undefined;
@@ -349,19 +365,6 @@ class Destination {
     }
   }
 
-  private outcomeOf(error: unknown, folder: FolderName, run: ModellingRun): DumpOutcome {
-    const ended = { folder, runId: run.runId };
-    if (isCancellation(error)) {
-      // Cancelled alone, by an operator or by disconnect: the destination goes on. Cancelled itself: it ends.
-      if (CancellationScope.current().consideredCancelled) throw error;
-      return { ...ended, outcome: 'cancelled', reason: 'cancelled' };
-    }
-    if (!(error instanceof ChildWorkflowFailure)) throw error;
-    const reason = rootCause(error) ?? error.message;
-    const type = error.cause instanceof ApplicationFailure ? error.cause.type : undefined;
-    return { ...ended, outcome: outcomeByFailureType.get(type) ?? 'failed', reason };
-  }
-
   private note(text: string): void {
     this.notes = [...this.notes, text].slice(-notesMax);
     this.publish();
@@ -382,6 +385,3 @@ class Destination {
 
   private publishedState: DestinationState | undefined;
 }
-
-const capitalized = <Text extends string>(text: Text): Capitalize<Text> =>
-  `${text.slice(0, 1).toUpperCase()}${text.slice(1)}` as Capitalize<Text>;

@@ -1,5 +1,13 @@
 /** The Markdown that the Temporal UI shows as a workflow's current details. Pure. */
-import type { Copied, DestinationStatus, DumpOutcome, DumpStatus, Fault, TableProgress } from '../contract';
+import type {
+  AccessCheck,
+  Copied,
+  DestinationStatus,
+  DumpOutcome,
+  DumpStatus,
+  Fault,
+  TableProgress,
+} from '../contract';
 import { bytesText } from '../dump/text';
 
 export function dumpDetails(status: DumpStatus): string {
@@ -35,10 +43,12 @@ export function destinationDetails(status: DestinationStatus): string {
           `Tables: ${settings.tables.map(code).join(', ')}`,
         ];
   const outcomes = recentDumps.toReversed().map(outcomeRow);
+  const access = settings === undefined ? [] : accessSection(status.access);
   return lines(
     `**${state}**, account ${code(accountId)}`,
     '',
     ...where,
+    ...access,
     '',
     `Dump at work: ${currentDump === undefined ? 'none' : code(currentDump.workflowId)}`,
     '',
@@ -46,6 +56,24 @@ export function destinationDetails(status: DestinationStatus): string {
     ...(outcomes.length === 0 ? [] : ['', '| folder | run | outcome |', '|---|---|---|', ...outcomes]),
     ...ending(notes),
   );
+}
+
+function accessSection(access: AccessCheck | undefined): string[] {
+  switch (access?.state) {
+    case undefined:
+      return [];
+    case 'passed':
+      return ['', `Access proven: ${access.at}`];
+    case 'checking':
+      return ['', `Access is being proven; refused so far, attempt ${access.attempt}: ${code(access.fault.problem)}`];
+    case 'failed':
+      return [
+        '',
+        `### Access failed: ${access.fault?.type ?? 'not by refusal'}`,
+        '',
+        `At ${access.at}, it is tried again daily. Once it is mended, send the update \`check\`: ${code(access.problem)}`,
+      ];
+  }
 }
 
 function tableRow(table: string, progress: TableProgress): string {

@@ -2,6 +2,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import {
   searchAttributeNames,
+  type AccessCheck,
   type AssumedRole,
   type DestinationSettings,
   type DestinationStatus,
@@ -13,6 +14,8 @@ import type { DestinationInput } from '../dump/inputs';
 
 // An update, as the caller wants to know whether the settings were taken, and what the proof of access said.
 export const connectUpdate = defineUpdate<Connected, [DestinationInput]>('connect');
+// An update, as the caller wants to know what it says.
+export const checkUpdate = defineUpdate<AccessCheck>('check');
 // An update, as the caller wants to know when nothing is delivered any more.
 export const disconnectUpdate = defineUpdate<void>('disconnect');
 

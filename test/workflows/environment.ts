@@ -54,12 +54,14 @@ export function needsAttention(type: FailureType): ApplicationFailure {
 /** Activities by type, each recorded by a line when it begins. A test replaces those that it is about. */
 export function scripted(replaced: Partial<Activities> = {}): { activities: Activities; calls: string[] } {
   const calls: string[] = [];
+  const proof = {
+    assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/dreamdata-data-platform/test',
+    awsAccountId: '111122223333',
+    expiresAt: '2030-01-01T00:00:00.000Z',
+  };
   const plain: Activities = {
-    assumeCustomerRole: async () => ({
-      assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/dreamdata-data-platform/test',
-      awsAccountId: '111122223333',
-      expiresAt: '2030-01-01T00:00:00.000Z',
-    }),
+    checkAccess: async () => proof,
+    assumeCustomerRole: async () => proof,
     extractTable: async () => staged(3),
     copyShards: async ({ range }) => ({ shards: range.count, bytes: range.count * 1000 }),
     uploadSchema: async () => {},
@@ -70,6 +72,7 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     ...replaced,
   };
   const recorded: Activities = {
+    checkAccess: (input) => (calls.push('checkAccess'), plain.checkAccess(input)),
     assumeCustomerRole: (input) => (calls.push('assumeCustomerRole'), plain.assumeCustomerRole(input)),
     extractTable: (input) => (calls.push(`extractTable ${input.table}`), plain.extractTable(input)),
     copyShards: (input) => (
