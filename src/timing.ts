@@ -73,8 +73,6 @@ export const noticeGiveUpMs = 24 * hour;
 /** A new role or policy takes seconds to take effect everywhere: a refusal is believed after this. */
 export const accessPropagationMs = 30 * second;
 export const accessRecheckMs = 5 * second;
-/** So that a policy that was broken is known before the next dump. */
-export const accessCheckEveryMs = 24 * hour;
 
 /** `connect` has a person waiting: a transient fault is tried again a little, then reported. */
 export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as const;

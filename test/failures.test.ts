@@ -97,6 +97,7 @@ test('every failure type that an answer can lead to has a case above', () => {
     'ShardTooLarge',
     'Superseded',
     'Abandoned',
+    'RoleOpen',
   ];
   const covered = new Set([...found, ...refusals.map(([type]) => type)]);
   expect([...covered].toSorted()).toEqual(Object.keys(failureRules).toSorted());

@@ -4,7 +4,7 @@ import type { AccountId } from '../contract';
 export const accessCheckFile = (accountId: AccountId, checkedAt: Date): string =>
   `${JSON.stringify(
     {
-      what: 'Written to prove that data can be delivered here, when the destination is connected and once a day. It is no data and may be deleted.',
+      what: 'Written to prove that data can be delivered here, when the destination is connected or checked. It is no data and may be deleted.',
       account: accountId,
       checkedAt: checkedAt.toISOString(),
     },

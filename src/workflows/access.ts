@@ -1,29 +1,16 @@
 import { isCancellation, patched, sleep } from '@temporalio/workflow';
 import type { AccessCheck, AccountId, AssumedRole, DestinationSettings } from '../contract';
-import { accessCheckEveryMs, accessPropagationMs, accessRecheckMs } from '../timing';
+import { accessPropagationMs, accessRecheckMs } from '../timing';
 import { assumeCustomerRole, checkAccess } from './activity-proxies';
 import { endingFailure, faultOf } from './faults';
 
-/** What a destination knows of its access when it continues as new. */
-export interface CarriedAccess {
-  readonly last?: AccessCheck | undefined;
-  /** Epoch milliseconds. */
-  readonly checkAtMs: number;
-}
-
-/** The proof that a destination can be delivered to: when it is connected, on request, and once a day. */
+/** The proof that a destination can be delivered to: when it is connected, and on request. */
 export class Access {
-  private checkAtMs: number;
-  private lastCheck: AccessCheck | undefined;
-
   constructor(
     private readonly accountId: AccountId,
-    carried: CarriedAccess | undefined,
+    private lastCheck: AccessCheck | undefined,
     private readonly changed: () => void,
-  ) {
-    this.lastCheck = carried?.last;
-    this.checkAtMs = carried?.checkAtMs ?? Date.now() + accessCheckEveryMs;
-  }
+  ) {}
 
   get last(): AccessCheck | undefined {
     return this.lastCheck;
@@ -31,18 +18,6 @@ export class Access {
 
   get isRefused(): boolean {
     return this.lastCheck?.state === 'failed' && this.lastCheck.fault !== undefined;
-  }
-
-  get carriedOver(): CarriedAccess {
-    return { last: this.lastCheck, checkAtMs: this.checkAtMs };
-  }
-
-  get msUntilDailyCheck(): number {
-    return Math.max(this.checkAtMs - Date.now(), 1);
-  }
-
-  dailyCheckBegins(): void {
-    this.checkAtMs = Date.now() + accessCheckEveryMs;
   }
 
   /** Throws what is in the way. */

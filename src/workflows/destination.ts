@@ -34,7 +34,7 @@ import {
 import { InvalidInput, parseDestination, parseModellingRun } from '../dump/inputs';
 import { endOfMinuteMs, folderName } from '../dump/keys';
 import { commitWithinMs } from '../timing';
-import { Access, type CarriedAccess } from './access';
+import { Access } from './access';
 import { destinationDetails } from './details';
 import { dump } from './dump';
 import { endingFailure } from './faults';
@@ -66,7 +66,7 @@ export interface CarriedState {
   readonly lastFolder?: FolderName | undefined;
   readonly recentDumps: readonly DumpOutcome[];
   readonly notes: readonly string[];
-  readonly access?: CarriedAccess;
+  readonly access?: AccessCheck | undefined;
 }
 
 export interface DestinationInput {
@@ -110,7 +110,7 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
 
   // Only between dumps: a dump's result comes back to the execution that started it.
   while (!historyIsLong()) {
-    await untilRunOrDailyCheck(entity, () => entity.hasRunToDeliver || historyIsLong());
+    await condition(() => entity.hasRunToDeliver || historyIsLong());
     if (entity.hasRunToDeliver && !historyIsLong()) await entity.deliverNewestRun();
   }
   await condition(allHandlersFinished);
@@ -118,12 +118,6 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
     state: entity.state,
     ...(historyEventsMax === Infinity ? {} : { historyEventsMax }),
   });
-}
-
-async function untilRunOrDailyCheck(entity: Destination, isAwake: () => boolean): Promise<void> {
-  if (!patched('daily-check')) return condition(isAwake);
-  const summary = 'the daily check of access';
-  if (!(await condition(isAwake, entity.access.msUntilDailyCheck, { summary }))) await entity.checkDaily();
 }
 
 interface CurrentDump {
@@ -142,7 +136,7 @@ class Destination {
   private lastFolder: FolderName | undefined;
   private recentDumps: readonly DumpOutcome[];
   private notes: readonly string[];
-  readonly access: Access;
+  private readonly access: Access;
   private currentDump: CurrentDump | undefined;
 
   constructor(
@@ -163,7 +157,7 @@ class Destination {
 
   get state(): CarriedState {
     const { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes } = this;
-    const access = this.access.carriedOver;
+    const access = this.access.last;
     return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes, access };
   }
 
@@ -227,11 +221,6 @@ class Destination {
     if (this.settings === undefined)
       throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
     return this.access.check(this.settings);
-  }
-
-  async checkDaily(): Promise<void> {
-    this.access.dailyCheckBegins();
-    if (this.settings !== undefined && !this.paused) await this.access.check(this.settings);
   }
 
   /** Nothing is delivered any more, the dump at work included. Runs are still noted. */

@@ -58,6 +58,7 @@ test('--help lists the commands and is no failure', async () => {
     'run-succeeded',
     'status',
     'retry',
+    'check',
     'abandon',
     'pause',
     'resume',
@@ -91,7 +92,11 @@ describe('a wrong argument gives exit code 2 and one sentence, and never reaches
       '--limit and --state are for all customers',
     ],
     ['a limit that is no number', ['status', '--limit', '0'], 'It is a whole number from 1 to 999999.'],
-    ['a state that there is not', ['status', '--state', 'failed'], 'Allowed choices are NeedsAttention, Failed'],
+    [
+      'a state that there is not',
+      ['status', '--state', 'failed'],
+      'Allowed choices are NeedsAttention, AccessRefused, Failed',
+    ],
     ['one argument too many', ['status', 'acc_7Hq2', 'acc_8'], 'too many arguments'],
     [
       'no role',

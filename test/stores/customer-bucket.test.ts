@@ -204,6 +204,31 @@ test('a role that does not trust us, or a customer of another external id, is na
   await expect(newBuckets().proveAccess(delivery)).rejects.toMatchObject({ type: 'RoleNotAssumable' });
 });
 
+test('a role that wants the external id lets nobody in without it; one that does not is found out', async () => {
+  const { accountId, customer, delivery } = await newCustomer('open');
+  const buckets = newBuckets();
+  expect(await buckets.letsIn(delivery, undefined)).toBe(false);
+  expect(await buckets.letsIn(delivery, 'another')).toBe(false);
+  expect(await buckets.letsIn(delivery, accountId)).toBe(true);
+  const { Version, Statement } = trustPolicy(accountId);
+  await customer.setTrust({ Version, Statement: Statement.map(({ Condition: _left, ...open }) => open) });
+  expect(await buckets.letsIn(delivery, undefined)).toBe(true);
+  expect(await buckets.letsIn(delivery, 'another')).toBe(true);
+});
+
+test('what is no refusal is thrown when a role is asked whom it lets in', async () => {
+  const { delivery } = await newCustomer('unreachable');
+  const buckets = newBuckets();
+  await buckets.letsIn(delivery, undefined);
+  const fault = proxy.arm({
+    matches: ({ action }) => action === 'AssumeRole',
+    effect: { kind: 'reset', side: 'answer' },
+    times: 9,
+  });
+  await expect(buckets.letsIn(delivery, undefined)).rejects.toMatchObject({ type: 'Transient' });
+  fault.release();
+});
+
 test('a vendor role that the worker may not assume is ours to mend', async () => {
   const { delivery } = await newCustomer('vendor');
   const buckets = newBuckets('arn:aws:iam::485801740390:role/another-role');

@@ -14,6 +14,7 @@ import {
   dumpNowSignal,
   modellingRunSucceededSignal,
 } from '../../src/workflows/messages';
+import { accessPropagationMs, accessRecheckMs } from '../../src/timing';
 import { eventually } from '../eventually';
 import {
   customer,
@@ -80,21 +81,107 @@ test('connect proves access and keeps the settings', async () => {
     });
     expect((await statusOf(account)).settings).toEqual(settings);
   });
-  expect(calls).toEqual(['assumeCustomerRole']);
+  expect(calls).toEqual(['checkAccess']);
 });
 
 test('a destination whose role cannot be assumed is not connected, and the refusal says what to mend', async () => {
   const account = newAccount();
   const { activities } = scripted({
-    assumeCustomerRole: async () => {
+    checkAccess: async () => {
       throw needsAttention('RoleNotAssumable');
     },
   });
   await environment.withWorker(activities, async () => {
-    await expect(environment.destinations.connect(account, customer)).rejects.toMatchObject({
+    const connecting = environment.destinations.connect(account, customer);
+    const refused = expect(connecting).rejects.toMatchObject({
       cause: { type: 'RoleNotAssumable', message: 'RoleNotAssumable: mend it' },
     });
-    expect((await statusOf(account)).settings).toBeUndefined();
+    const { access } = await eventually(
+      () => statusOf(account),
+      ({ access: soFar }) => soFar !== undefined,
+    );
+    expect(access).toMatchObject({ state: 'checking', attempt: 1, fault: { type: 'RoleNotAssumable' } });
+    await environment.server.sleep(accessPropagationMs + accessRecheckMs);
+    await refused;
+    expect(await statusOf(account)).toMatchObject({
+      state: 'NotConnected',
+      access: { state: 'failed', problem: 'RoleNotAssumable: mend it' },
+    });
+  });
+});
+
+test('a role that was made seconds ago is connected when it has taken effect', async () => {
+  const account = newAccount();
+  let attempts = 0;
+  const { activities } = scripted({
+    checkAccess: async () => {
+      attempts += 1;
+      if (attempts < 3) throw needsAttention('RoleNotAssumable');
+      return { assumedRoleArn: 'arn', awsAccountId: '111122223333', expiresAt: '' };
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    const connecting = environment.destinations.connect(account, customer);
+    await eventually(
+      async () => attempts,
+      (count) => count === 1,
+    );
+    await environment.server.sleep(accessPropagationMs);
+    await expect(connecting).resolves.toMatchObject({ proof: { assumedRoleArn: 'arn' } });
+    expect((await statusOf(account)).access).toMatchObject({ state: 'passed' });
+  });
+});
+
+test('what the vendor must mend is told at once: no waiting will mend it', async () => {
+  const account = newAccount();
+  const { activities, calls } = scripted({
+    checkAccess: async () => {
+      throw needsAttention('VendorRoleNotAssumable');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await expect(environment.destinations.connect(account, customer)).rejects.toMatchObject({
+      cause: { type: 'VendorRoleNotAssumable' },
+    });
+  });
+  expect(calls).toEqual(['checkAccess']);
+});
+
+test('a check on request says what is in the way, leaves the settings, and shows until access is proven again', async () => {
+  const account = newAccount();
+  let broken = false;
+  const { activities } = scripted({
+    checkAccess: async () => {
+      if (broken) throw needsAttention('BucketAccessDenied');
+      return { assumedRoleArn: 'arn', awsAccountId: '111122223333', expiresAt: '' };
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    expect(await environment.destinations.check(account)).toMatchObject({ state: 'passed' });
+    broken = true;
+    const checking = environment.destinations.check(account);
+    await eventually(
+      () => statusOf(account),
+      ({ access }) => access?.state === 'checking',
+    );
+    await environment.server.sleep(accessPropagationMs + accessRecheckMs);
+    expect(await checking).toMatchObject({ state: 'failed', fault: { type: 'BucketAccessDenied', remedy: 'mend it' } });
+    expect(await statusOf(account)).toMatchObject({ state: 'AccessRefused', settings: { bucket: customer.bucket } });
+    broken = false;
+    await environment.destinations.check(account);
+    expect((await statusOf(account)).state).toBe('Waiting');
+  });
+});
+
+test('a destination that is not connected has nothing to check', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await announce(account, 'run-1');
+    await expect(environment.destinations.check(account)).rejects.toMatchObject({
+      cause: { message: 'There is no connected bucket' },
+    });
   });
 });
 
@@ -209,7 +296,7 @@ test('a paused destination delivers nothing until it is resumed, and then the ne
     await announce(account, 'run-1');
     await announce(account, 'run-2');
     await environment.server.sleep('1 day');
-    expect(calls).toEqual(['assumeCustomerRole']);
+    expect(calls).toEqual(['checkAccess']);
     await environment.destinations.resume(account);
     expect(dumpRunIds(await ended(account, 1))).toEqual(['run-2']);
   });
@@ -244,7 +331,6 @@ test('a newer run takes the place of a dump that waits for a person', async () =
 test('a dump that an operator cancels ends alone: the destination goes on', async () => {
   const account = newAccount();
   const { activities } = scripted({
-    assumeCustomerRole: async () => ({ assumedRoleArn: 'arn', awsAccountId: '111122223333', expiresAt: '' }),
     extractTable: async () => {
       throw needsAttention('TableMissing');
     },
@@ -391,7 +477,7 @@ test('a signal with missing or wrong fields is answered in the status and harms 
     expect(status.notes.join('\n')).toMatch(/object[^]*dataset is missing[^]*run id is missing[^]*RFC 3339[^]*future/);
     expect(status.newestRun).toBeUndefined();
   });
-  expect(calls).toEqual(['assumeCustomerRole']);
+  expect(calls).toEqual(['checkAccess']);
 });
 
 test('a destination continues as new between dumps and delivers the run that waited', async () => {
