@@ -249,12 +249,17 @@ test('a role that wants another external id is refused, the dump says what to me
   expect(dump?.stepFault).toMatchObject({ type: 'RoleNotAssumable', mender: 'customer', retriesHourly: true });
   expect(dump?.stepFault?.problem).toContain(`[role=${distrustful.roleArn} externalId=${accountId}]`);
   expect(dump?.stepFault?.remedy).toContain(JSON.stringify(trustPolicy(accountId)));
-  expect(await distrustful.objects()).toEqual([]);
-  await expect(
-    destinations.connect(accountId, { roleArn: distrustful.roleArn, bucket: trustBucket }),
-  ).rejects.toMatchObject({ cause: { type: 'RoleNotAssumable' } });
+  expect((await distrustful.objects()).map(({ Key }) => Key)).toEqual(['connection-check.json']);
+  // A refusal is believed after half a minute; meanwhile whoever waits is told.
+  await expect(commandLine('check', accountId)).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^Refused so far \(attempt 1: RoleNotAssumable\)[^]*The customer role cannot be assumed/,
+    ) as string,
+  });
 
   await distrustful.setTrust(trustPolicy(accountId));
+  expect((await commandLine('check', accountId)).stdout).toMatch(/^Access is proven/);
   const { stdout } = await commandLine('retry', accountId);
   expect(stdout).toMatch(/^Asked dump\/acc_trust\/.* to retry all that waits\.\n$/);
   expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ outcome: 'delivered' });
