@@ -74,7 +74,8 @@ export async function untilReady(running: Running, isReady: () => Promise<boolea
   const giveUp = Date.now() + timeoutMs;
   const state = { exited: false };
   void running.exited.then(() => (state.exited = true));
-  while (!(await isReady().catch(() => false))) {
+  // Also where something answers: it may be another program, which has the port.
+  while (!(await isReady().catch(() => false)) || state.exited) {
     if (state.exited) throw new SandboxError(`${running.name} ended at once. It printed:\n${running.output()}`);
     if (Date.now() > giveUp) {
       throw new SandboxError(
@@ -91,11 +92,22 @@ export const answers = (url: string) => async (): Promise<boolean> => {
   return response.status < 500;
 };
 
+/** Below those that systems give out by themselves: nobody else is given it before the program that it is for listens. */
+const portsFrom = 20_000;
+const portsCount = 12_000;
+
 export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  const port = await listen(server, 0);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const server = net.createServer();
+    const port = portsFrom + Math.floor(Math.random() * portsCount);
+    const isFree = await listen(server, port).then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export async function requireFreePort(port: number, what: string): Promise<number> {
