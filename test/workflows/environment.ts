@@ -105,12 +105,10 @@ export class WorkflowTestEnvironment {
   ) {}
 
   static async start(): Promise<WorkflowTestEnvironment> {
-    Runtime.install({ logger, telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
+    const bundle = await (prepared ??= prepare());
     const server = await startTimeSkippingServer(() => {});
     await registerSearchAttributes(server.connection, 'default');
-    const workflowsPath = path.join(__dirname, '..', '..', 'src', 'workflows');
-    const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
-    return new WorkflowTestEnvironment(server, workflowBundle);
+    return new WorkflowTestEnvironment(server, bundle);
   }
 
   get client(): Client {
@@ -142,3 +140,11 @@ export class WorkflowTestEnvironment {
 
 /** Failures that a test stages are warnings to the SDK; its reader wants to see only what is wrong with the test. */
 const logger = new DefaultLogger('ERROR');
+
+let prepared: Promise<WorkflowBundleWithSourceMap> | undefined;
+
+/** Once for all servers of a test file. */
+function prepare(): Promise<WorkflowBundleWithSourceMap> {
+  Runtime.install({ logger, telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
+  return bundleWorkflowCode({ workflowsPath: path.join(__dirname, '..', '..', 'src', 'workflows'), logger });
+}
