@@ -1,6 +1,7 @@
 /** The only reader of the environment. What is missing or malformed is named at start, not found out by a dump. */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { WorkerDeploymentVersion } from '@temporalio/common';
+import { readKeyFile, type PayloadKeys } from './codec/keys';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
@@ -51,6 +52,10 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
  * `TEMPORAL_PROFILE` …) and configuration file.
  */
 export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectConfig();
+
+/** What payloads are encrypted with, by workers and clients alike; absent, they are plain. */
+export const readPayloadKeys = (env: Environment = process.env): PayloadKeys | undefined =>
+  given(env, 'PAYLOAD_KEY_FILE') === undefined ? undefined : setting(env, 'PAYLOAD_KEY_FILE', readKeyFile);
 
 /** Named as Temporal's Worker Controller for Kubernetes sets them. The deployment's name may hold no dot. */
 function readDeploymentVersion(env: Environment): WorkerDeploymentVersion | undefined {

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { Command, Option } from 'commander';
 import { createControlActivities, createCopyActivities, createNoticeActivities, type ActivityDeps } from './activities';
-import { readTemporalConfig, readWorkerConfig, type WorkerConfig } from './config';
+import { createDataConverter } from './codec/data-converter';
+import { readPayloadKeys, readTemporalConfig, readWorkerConfig, type WorkerConfig } from './config';
 import { taskQueues } from './contract';
 import { InvalidInput } from './dump/inputs';
 import { registerSearchAttributes } from './search-attributes';
@@ -20,12 +21,13 @@ type Queues = 'control' | 'copy' | 'all';
 
 async function main(queues: Queues): Promise<void> {
   const config = readWorkerConfig();
+  const dataConverter = createDataConverter(readPayloadKeys());
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
   const connection = await NativeConnection.connect(connectionOptions);
   try {
     await registerSearchAttributes(connection, namespace);
     const deps = createDeps(config);
-    const common = { connection, namespace, ...versioned(config) };
+    const common = { connection, namespace, dataConverter, ...versioned(config) };
     const workers = [
       ...(queues === 'copy' ? [] : [await createControlWorker(common, config, deps)]),
       ...(queues === 'copy' || deps.webhook === undefined ? [] : [await createNoticeWorker(common, deps.webhook)]),
@@ -52,7 +54,7 @@ function createDeps(config: WorkerConfig): ActivityDeps {
 /** Requests to the receiver that this process makes side by side. */
 const noticesAtATime = 10;
 
-type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'workerDeploymentOptions'>;
+type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'workerDeploymentOptions'>;
 
 /** Each workflow says whether it stays on its version; the activities of both queues go with it. */
 const versioned = ({ deploymentVersion: version }: WorkerConfig): Pick<WorkerOptions, 'workerDeploymentOptions'> =>
@@ -71,7 +73,7 @@ const createControlWorker = (common: Common, { production }: WorkerConfig, deps:
   Worker.create({
     ...common,
     ...graceful,
-    ...workflowCode(production),
+    ...workflowCode(production, common),
     taskQueue: taskQueues.control,
     activities: createControlActivities(deps),
   });
@@ -96,12 +98,16 @@ const createCopyWorker = (common: Common, { copyActivities }: WorkerConfig, deps
   });
 
 /** Production loads the bundle that was built and tested; development bundles what is there. */
-function workflowCode(production: boolean): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+function workflowCode(
+  production: boolean,
+  { dataConverter }: Common,
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
   if (!production) return { workflowsPath: path.join(__dirname, 'workflows') };
-  if (!existsSync(workflowBundlePath)) {
+  const codePath = workflowBundlePath(dataConverter?.failureConverterPath);
+  if (!existsSync(codePath)) {
     throw new InvalidInput(`NODE_ENV is production and there is no workflow bundle: run npm run bundle first.`);
   }
-  return { workflowBundle: { codePath: workflowBundlePath } };
+  return { workflowBundle: { codePath } };
 }
 
 /** Temporal's runtime shuts them all down on SIGTERM and SIGINT; where one fails, the others are shut down too. */

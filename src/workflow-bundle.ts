@@ -2,13 +2,26 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
+import { failureConverterPath } from './codec/data-converter';
 
-/** Where `npm run bundle` puts the workflow code and where a worker in production finds it. */
-export const workflowBundlePath = path.join(__dirname, '..', '..', 'workflow-bundle.js');
+/**
+ * Where `npm run bundle` puts the workflow code and where a worker in production finds it. A failure converter is part of
+ * the workflow code, so there is a bundle with it and one without.
+ */
+export const workflowBundlePath = (failureConverter: string | undefined): string =>
+  path.join(
+    __dirname,
+    '..',
+    '..',
+    failureConverter === undefined ? 'workflow-bundle.js' : 'workflow-bundle-encrypted.js',
+  );
 
-async function writeWorkflowBundle(): Promise<void> {
-  const { code } = await bundleWorkflowCode({ workflowsPath: path.join(__dirname, 'workflows') });
-  await writeFile(workflowBundlePath, code);
+async function writeWorkflowBundles(): Promise<void> {
+  const workflowsPath = path.join(__dirname, 'workflows');
+  const plain = await bundleWorkflowCode({ workflowsPath });
+  await writeFile(workflowBundlePath(undefined), plain.code);
+  const encrypted = await bundleWorkflowCode({ workflowsPath, failureConverterPath });
+  await writeFile(workflowBundlePath(failureConverterPath), encrypted.code);
 }
 
-if (require.main === module) void writeWorkflowBundle();
+if (require.main === module) void writeWorkflowBundles();

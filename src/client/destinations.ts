@@ -7,8 +7,12 @@ import {
   WorkflowNotFoundError,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
-import { readTemporalConfig } from '../config';
+import {
+  decodeArrayFromPayloads,
+  decodeOptionalFailureToOptionalError,
+} from '@temporalio/common/lib/internal-non-workflow';
+import { createDataConverter } from '../codec/data-converter';
+import { readPayloadKeys, readTemporalConfig } from '../config';
 import {
   destinationWorkflowId,
   taskQueues,
@@ -161,13 +165,16 @@ export class Destinations {
     const handle = this.client.workflow.getHandle<typeof dump>(workflowId);
     const [status, { raw }] = await Promise.all([this.inTime(() => handle.query(dumpStatusQuery)), handle.describe()]);
     const pending = raw.pendingActivities ?? [];
-    const retrying = pending.flatMap(({ activityType, attempt, lastFailure }) =>
-      lastFailure?.message ? [`${activityType?.name ?? ''}, attempt ${attempt ?? 0}: ${lastFailure.message}`] : [],
-    );
+    const converter = this.client.options.loadedDataConverter;
+    const retrying: string[] = [];
+    for (const { activityType, attempt, lastFailure } of pending) {
+      const failure = await decodeOptionalFailureToOptionalError(converter, lastFailure);
+      if (failure?.message) retrying.push(`${activityType?.name ?? ''}, attempt ${attempt ?? 0}: ${failure.message}`);
+    }
     const tables: Record<string, TableProgress> = { ...status.tables };
     for (const { activityType, heartbeatDetails } of pending) {
       if (activityType?.name !== 'copyShards') continue;
-      const [beat] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, heartbeatDetails?.payloads);
+      const [beat] = await decodeArrayFromPayloads(converter, heartbeatDetails?.payloads);
       const { table, doneShards, doneBytes } = (beat ?? {}) as Partial<CopyProgress>;
       const progress = table === undefined ? undefined : tables[table];
       if (table === undefined || progress?.state !== 'copying') continue;
@@ -222,10 +229,11 @@ const startOptions = (accountId: AccountId) => ({
 /** Does `work` with a connection of its own, to where Temporal's environment variables say. */
 export async function withDestinations<T>(work: (destinations: Destinations) => Promise<T>): Promise<T> {
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
+  const dataConverter = createDataConverter(readPayloadKeys());
   // Lazy, so that a mistake in an argument is found before a server that does not answer.
   const connection = Connection.lazy(connectionOptions);
   try {
-    return await work(new Destinations(new Client({ connection, namespace })));
+    return await work(new Destinations(new Client({ connection, namespace, dataConverter })));
   } catch (error) {
     throw asSentence(error, connectionOptions.address ?? 'localhost:7233');
   } finally {
