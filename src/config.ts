@@ -2,6 +2,7 @@
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { readKeyFile, type PayloadKeys } from './codec/keys';
+import type { CodecServerSettings } from './codec/server';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
@@ -56,6 +57,28 @@ export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectCo
 /** What payloads are encrypted with, by workers and clients alike; absent, they are plain. */
 export const readPayloadKeys = (env: Environment = process.env): PayloadKeys | undefined =>
   given(env, 'PAYLOAD_KEY_FILE') === undefined ? undefined : setting(env, 'PAYLOAD_KEY_FILE', readKeyFile);
+
+export interface CodecServerConfig extends CodecServerSettings {
+  readonly keys: PayloadKeys;
+}
+
+export function readCodecServerConfig(env: Environment = process.env): CodecServerConfig {
+  const host = setting(env, 'CODEC_SERVER_HOST', parseHost, '127.0.0.1');
+  // Whoever reaches the port can have everything decrypted.
+  const reachable = !loopback.has(host);
+  return {
+    keys: setting(env, 'PAYLOAD_KEY_FILE', readKeyFile),
+    host,
+    port: setting(env, 'CODEC_SERVER_PORT', parsePort, '8234'),
+    origin: setting(env, 'CODEC_SERVER_ORIGIN', parseOrigin),
+    token:
+      reachable || given(env, 'CODEC_SERVER_TOKEN') !== undefined
+        ? setting(env, 'CODEC_SERVER_TOKEN', parseToken)
+        : undefined,
+  };
+}
+
+const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /** Named as Temporal's Worker Controller for Kubernetes sets them. The deployment's name may hold no dot. */
 function readDeploymentVersion(env: Environment): WorkerDeploymentVersion | undefined {
@@ -131,6 +154,34 @@ function parseNoticeSecret(text: string): Buffer {
     throw new InvalidInput('it is not whsec_ followed by 24 to 64 bytes in base64.');
   }
   return secret;
+}
+
+function parseHost(text: string): string {
+  if (!/^[\w.:-]{1,253}$/.test(text)) throw new InvalidInput(`'${text}' is not a host's name or address.`);
+  return text;
+}
+
+/** 0 is any free port. */
+function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidInput(`'${text}' is not a port.`);
+  return Number(text);
+}
+
+function parseOrigin(text: string): string {
+  if (!/^https?:/.test(text) || !URL.canParse(text) || new URL(text).origin !== text) {
+    throw new InvalidInput(
+      `'${text}' is not an origin: give scheme, host and port, as in https://temporal.example.com.`,
+    );
+  }
+  return text;
+}
+
+/** RFC 6750, "b64token". Too short a one could be guessed. */
+function parseToken(text: string): string {
+  if (!/^[\w.~+/-]{32,1024}=*$/.test(text)) {
+    throw new InvalidInput('it is not 32 letters, digits and . _ ~ + / - or more, as openssl rand -hex 32 makes them.');
+  }
+  return text;
 }
 
 function parseDeploymentName(text: string): string {
