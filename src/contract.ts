@@ -42,15 +42,18 @@ export const noticeWorkflowId = (accountId: AccountId, folder: FolderName, numbe
 
 /**
  * Whom a workflow works for and, for a dump, in which folder: read from the workflow's own id. The external id comes from
- * here and from nowhere else: no input can name another customer (the confused deputy).
+ * here and from nowhere else: no input can name another customer (the confused deputy). Whoever may start workflows may
+ * give them any id, so only ids that the functions above make of accepted accounts are taken.
  */
 export function identityOfWorkflow(workflowId: string): { accountId: AccountId; folder?: FolderName } {
-  const [, kind, accountId, folder] = /^(destination|dump)\/([^/]+)(?:\/([^/]+))?$/.exec(workflowId) ?? [];
+  const [, kind, accountId, folder] = workflowIdPattern.exec(workflowId) ?? [];
   if (accountId === undefined || (kind === 'dump') !== (folder !== undefined)) {
     throw new Error(`Workflow id '${workflowId}' is not of the form destination/<account> or dump/<account>/<folder>`);
   }
   return { accountId: accountId as AccountId, ...(folder === undefined ? {} : { folder: folder as FolderName }) };
 }
+
+const workflowIdPattern = /^(destination|dump)\/([\w-]{2,47})(?:\/(\d{4}-\d\d-\d\dT\d\d:\d\d))?$/;
 
 export function identityOfDump(workflowId: string): { accountId: AccountId; folder: FolderName } {
   const { accountId, folder } = identityOfWorkflow(workflowId);

@@ -4,8 +4,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { CustomerAccount, setUpVendor, startAws } from '../../sandbox/aws';
 import { freePort, type Running } from '../../sandbox/processes';
 import { identityOfDump, type AccountId } from '../../src/contract';
-import { parseAccountId, parseBucketName, parseDestination } from '../../src/dump/inputs';
-import { defaultVendorRoleArn, permissionPolicy, trustPolicy } from '../../src/dump/policies';
+import { parseAccountId, parseBucketName, parseDestination, parsePath } from '../../src/dump/inputs';
+import { defaultVendorRoleArn, permissionPolicy, sessionPolicy, trustPolicy } from '../../src/dump/policies';
 import { isSessionOf, S3CustomerBuckets, type Delivery, type StreamedBody } from '../../src/stores/customer-bucket';
 import { FaultProxy } from '../end-to-end/fault-proxy';
 
@@ -263,6 +263,56 @@ test("the proof names the session by account and dump, as the customer's CloudTr
     awsAccountId: '111122223333',
     expiresAt: expect.any(String) as string,
   });
+});
+
+test('STS is asked for what the guide’s trust policy allows: no tags and no source identity, which it does not name', async () => {
+  const { accountId, bucket, delivery } = await newCustomer('asked', { path: 'exports' });
+  await newBuckets().open(delivery).put(small('exports/a'), never);
+  const [vendor, customer] = proxy.recorded
+    .filter(({ action }) => action === 'AssumeRole')
+    .map(({ body }) => Object.fromEntries(new URLSearchParams(body)));
+  const common = { Action: 'AssumeRole', Version: '2011-06-15', DurationSeconds: '3600' };
+  expect(vendor).toEqual({ ...common, RoleArn: defaultVendorRoleArn, RoleSessionName: 's3-destination' });
+  expect(customer).toEqual({
+    ...common,
+    RoleArn: delivery.settings.roleArn,
+    RoleSessionName: `${accountId}@2023-01-02T15.04`,
+    ExternalId: accountId,
+    Policy: JSON.stringify(sessionPolicy({ bucket, path: parsePath('exports') })),
+  });
+});
+
+test('customers share no session, not even of one role, one bucket and one path', async () => {
+  const { delivery } = await newCustomer('owner');
+  const buckets = newBuckets();
+  await buckets.open(delivery).put(small('a'), never);
+  const stranger = { ...delivery, accountId: parseAccountId('stranger') };
+  expect(await failureOf(buckets.open(stranger).put(small('b'), never))).toMatchObject({ type: 'RoleNotAssumable' });
+  const asked = proxy.recorded.filter(({ body }) => body.includes('ExternalId'));
+  expect(asked.map(({ body }) => new URLSearchParams(body).get('ExternalId'))).toEqual(['owner', 'stranger']);
+});
+
+test('every account, dump, role, bucket and path has sessions of its own', async () => {
+  const { delivery } = await newCustomer('apart');
+  const { settings } = delivery;
+  const others: Delivery[] = [
+    { ...delivery, folder: identityOfDump('dump/apart/2023-01-02T15:05').folder },
+    { accountId: delivery.accountId, settings },
+    { ...delivery, settings: { ...settings, path: parsePath('exports') } },
+    { ...delivery, settings: { ...settings, bucket: parseBucketName('apart-bucket-2') } },
+  ];
+  const buckets = newBuckets();
+  for (const each of [delivery, ...others, delivery, ...others]) {
+    await failureOf(buckets.open(each).put(small('exports/a'), never));
+  }
+  const policies = proxy.recorded.flatMap(({ body }) => new URLSearchParams(body).get('Policy') ?? []);
+  expect(new Set(policies)).toEqual(
+    new Set([delivery, ...others].map((each) => JSON.stringify(sessionPolicy(each.settings)))),
+  );
+  const putBy = proxy.recorded.flatMap(({ method, headers }) =>
+    method === 'PUT' ? [/Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]] : [],
+  );
+  expect(new Set(putBy.slice(0, 5)).size).toBe(5);
 });
 
 test('a session is told from a session of another role, or of a role of that name in another account', () => {
