@@ -18,6 +18,8 @@ export interface Running {
   readonly name: string;
   /** The last lines that the program printed. */
   output(): string;
+  /** Hears all that it prints from now on. */
+  listen(heard: (text: string) => void): void;
   readonly exited: Promise<number | null>;
   kill(signal?: NodeJS.Signals): void;
   stop(): Promise<void>;
@@ -43,9 +45,11 @@ export function start(
 ): Running {
   const child = spawn(program, args, { env: { ...inherited(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   let lines: string[] = [];
+  const listeners: ((text: string) => void)[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {
       lines = [...lines, ...data.toString().split('\n')].slice(-keptLines);
+      for (const heard of listeners) heard(data.toString());
     });
   }
   const exited = new Promise<number | null>((resolve) => {
@@ -58,6 +62,7 @@ export function start(
   return {
     name,
     output: () => lines.join('\n'),
+    listen: (heard) => void listeners.push(heard),
     exited,
     kill: (signal) => void child.kill(signal),
     async stop() {

@@ -1,0 +1,214 @@
+/** No key, secret or token is anywhere but in the worker's memory and on its way to AWS, whatever goes wrong. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import type { CustomerAccount } from '../../sandbox/aws';
+import { compiled, type Running } from '../../sandbox/processes';
+import type { DumpReport } from '../../src/client/destinations';
+import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
+import { trustPolicy } from '../../src/dump/policies';
+import { eventually } from '../eventually';
+import { dataset, EndToEnd } from './environment';
+import type { Asked, Effect } from './fault-proxy';
+import { plainText } from './plain-text';
+
+const account = parseAccountId('acc_secrets');
+const bucket = parseBucketName('secrets-data');
+const table = 'companies';
+const noticeSecret = randomBytes(32).toString('base64');
+const noticeQuery = 'k3y-in-the-query';
+
+const receiver = http.createServer((request, response) => {
+  request.resume();
+  response.writeHead(refusals-- > 0 ? 503 : 204).end();
+});
+let refusals = 1;
+
+let endToEnd: EndToEnd;
+let customer: CustomerAccount;
+let noticeUrl: string;
+
+/** All that is searched for secrets in the end, by where it was seen. */
+const seen: { readonly where: string; readonly text: string }[] = [];
+const note = (where: string, value: unknown): void =>
+  void seen.push({ where, text: typeof value === 'string' ? value : plainText(value) });
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  noticeUrl = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook?key=${noticeQuery}`;
+  endToEnd = await EndToEnd.start({ scale: 0.05, shardRows: 5 });
+  endToEnd.proxies.aws.latencyMs = (asked) => (isShard(asked) ? 300 : 0);
+  customer = await endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'secrets', region: 'us-east-1' });
+});
+afterAll(async () => {
+  await endToEnd?.stop();
+  receiver.closeAllConnections();
+  await new Promise((resolve) => receiver.close(resolve));
+});
+
+const isShard = ({ method, path }: Asked): boolean => method === 'PUT' && path.includes('.ndjson.gz');
+
+async function startWorker(): Promise<Running> {
+  const worker = await endToEnd.startWorker({
+    ...{ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '1' },
+    ...{ NOTICE_URL: noticeUrl, NOTICE_SECRET: `whsec_${noticeSecret}` },
+  });
+  note('log', worker.output());
+  worker.listen((text) => note('log', text));
+  return worker;
+}
+
+const execute = promisify(execFile);
+
+/** Runs a command, and notes what it prints: in vain or not. */
+async function commandLine(...args: string[]): Promise<void> {
+  const env = { PATH: process.env['PATH'], ...endToEnd.sandbox.environment };
+  const done = execute(process.execPath, [compiled('src', 'client.js'), ...args], { env });
+  const { stdout, stderr } = await done.catch((error: { stdout: string; stderr: string }) => error);
+  note(`command ${args[0] ?? ''}`, stdout + stderr);
+}
+
+const dumpWhen = (holds: (dump: DumpReport) => boolean): Promise<unknown> =>
+  eventually(
+    () => endToEnd.destinations.status(account),
+    ({ dump }) => dump !== undefined && holds(dump),
+    60_000,
+  );
+
+/** As S3 does, which tells whoever sends a bad token what was sent. */
+function refusalWithToken(code: string): { matches: (asked: Asked) => boolean; effect: Effect } {
+  let asked: Asked | undefined;
+  return {
+    matches: (each) => {
+      if (!isShard(each)) return false;
+      asked = each;
+      return true;
+    },
+    effect: {
+      kind: 'answer',
+      after: 'nothing',
+      answer: {
+        status: 400,
+        contentType: 'application/xml',
+        get body() {
+          const { authorization = '', 'x-amz-security-token': token } = asked?.headers ?? {};
+          const [, keyId = ''] = /Credential=([^/]+)/.exec(authorization) ?? [];
+          const [, signature = ''] = /Signature=(\w+)/.exec(authorization) ?? [];
+          return `<Error><Code>${code}</Code><Message>It was refused to ${keyId}.</Message><AWSAccessKeyId>${keyId}</AWSAccessKeyId><SignatureProvided>${signature}</SignatureProvided><Token-0>${String(token)}</Token-0></Error>`;
+        },
+      },
+    },
+  };
+}
+
+async function noteWhatTemporalShows(): Promise<void> {
+  for await (const { workflowId, runId, status, memo, searchAttributes } of endToEnd.client.workflow.list()) {
+    const handle = endToEnd.client.workflow.getHandle(workflowId, runId);
+    note(`list ${workflowId}`, [memo, searchAttributes]);
+    note(`description ${workflowId}`, await handle.describe());
+    note(`history ${workflowId}`, await handle.fetchHistory());
+    if (status.name === 'RUNNING') note(`details ${workflowId}`, await handle.query('__temporal_workflow_metadata'));
+  }
+}
+
+/** Heartbeats and last failures are kept only while an activity is under way. */
+async function noteHeartbeats(): Promise<void> {
+  const { destination } = await endToEnd.destinations.status(account);
+  const handle = endToEnd.client.workflow.getHandle(destination.currentDump?.workflowId ?? '');
+  const { raw } = await eventually(
+    () => handle.describe(),
+    ({ raw: description }) =>
+      (description.pendingActivities ?? []).some(({ heartbeatDetails }) => heartbeatDetails?.payloads),
+  );
+  note('heartbeats', raw.pendingActivities);
+  await noteWhatTemporalShows();
+}
+
+test('a dump that is refused, breaks, loses its worker and is delivered leaves no secret anywhere', async () => {
+  const worker = await startWorker();
+  await customer.setTrust(trustPolicy(parseAccountId('somebody-else')));
+  await commandLine('connect', account, '--role-arn', customer.roleArn, '--bucket', bucket, '--tables', table);
+  await customer.setTrust(trustPolicy(account));
+  await commandLine('connect', account, '--role-arn', customer.roleArn, '--bucket', bucket, '--tables', table);
+  await customer.setTrust(trustPolicy(parseAccountId('somebody-else')));
+  await commandLine('run-succeeded', account, '--run-id', 'run-1', '--dataset', dataset);
+  await dumpWhen(({ state }) => state === 'NeedsAttention');
+  await commandLine('status', account);
+  await commandLine('status', account, '--json');
+  await commandLine('status');
+  await noteWhatTemporalShows();
+
+  const expired = endToEnd.proxies.aws.arm({ ...refusalWithToken('ExpiredToken'), times: 2 });
+  await customer.setTrust(trustPolicy(account));
+  await commandLine('retry', account);
+  await expired.spent;
+  expired.release();
+  await dumpWhen(({ retrying }) => retrying.length > 0);
+  await commandLine('status', account);
+  const wrong = endToEnd.proxies.aws.arm(refusalWithToken('SignatureDoesNotMatch'));
+  await wrong.spent;
+  wrong.release();
+  await noteHeartbeats();
+
+  worker.kill('SIGKILL');
+  await worker.exited;
+  await startWorker();
+  await noteHeartbeats();
+  const receiptBreaks = endToEnd.proxies.aws.arm({
+    matches: ({ method, path }) => method === 'PUT' && path.includes('receipt.json'),
+    effect: { kind: 'reset', side: 'answer' },
+  });
+  endToEnd.proxies.aws.latencyMs = () => 0;
+  expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered' });
+  expect(receiptBreaks.hits).toHaveLength(1);
+  await commandLine('status', account, '--json');
+  await noteWhatTemporalShows();
+
+  const secrets = [...secretsOfAws(), noticeSecret, noticeQuery].flatMap(waysToWrite);
+  expect(new Set(secrets).size).toBeGreaterThan(40);
+  const leaks = seen.flatMap(({ where, text }) =>
+    secrets.flatMap((secret) =>
+      text.includes(secret) ? [`${where} holds a secret that begins ${secret.slice(0, 4)}`] : [],
+    ),
+  );
+  expect([...new Set(leaks)]).toEqual([]);
+  // Each place was looked at, and held what it is there for.
+  const textOf = (where: string): string =>
+    seen.flatMap((place) => (place.where.startsWith(where) ? [place.text] : [])).join('\n');
+  expect(textOf('history dump/')).toContain('RoleNotAssumable');
+  expect(textOf('history destination/')).toContain(bucket);
+  expect(textOf('history dump/').includes('It was refused to [access key id]')).toBe(true);
+  expect(textOf('history notice/')).toContain('dump.needs-attention');
+  expect(textOf('description dump/')).toContain('lastFailure');
+  expect(textOf('details dump/')).toContain('currentDetails');
+  expect(textOf('heartbeats')).toContain('doneShards');
+  expect(textOf('list destination/')).toContain(account);
+  expect(textOf('log').includes('It was refused to [access key id]')).toBe(true);
+  expect(textOf('command status')).toContain('RoleNotAssumable');
+});
+
+/** What STS gave out, what the worker began with, and what requests were signed with. */
+function secretsOfAws(): string[] {
+  const { recorded, exchanges } = endToEnd.proxies.aws;
+  const given = recorded.flatMap(({ answer }) =>
+    ['AccessKeyId', 'SecretAccessKey', 'SessionToken'].flatMap((name) =>
+      [...answer.matchAll(new RegExp(`<${name}>([^<]+)</${name}>`, 'g'))].map(([, value]) => value ?? ''),
+    ),
+  );
+  const signatures = exchanges.flatMap(({ asked: { path, headers } }) => [
+    ...(/X-Amz-Signature=(\w+)/.exec(path)?.slice(1) ?? []),
+    ...(/Signature=(\w+)/.exec(headers.authorization ?? '')?.slice(1) ?? []),
+  ]);
+  expect(signatures.length).toBeGreaterThan(20);
+  const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = endToEnd.sandbox.environment;
+  return [...given, ...signatures, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
+}
+
+const waysToWrite = (secret: string): string[] => [
+  secret,
+  encodeURIComponent(secret),
+  Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+  JSON.stringify(secret).slice(1, -1),
+];
