@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import type { CustomerAccount } from '../../sandbox/aws';
-import { compiled, freePort, start, untilReady } from '../../sandbox/processes';
+import { compiled, freePort, start, untilReady, type Running } from '../../sandbox/processes';
 import { Destinations } from '../../src/client/destinations';
 import { createDataConverter } from '../../src/codec/data-converter';
 import { readKeyFile } from '../../src/codec/keys';
@@ -25,6 +25,7 @@ const reason = 'somebody-else';
 
 let folder: string;
 let keyFile: string;
+let worker: Running;
 let endToEnd: EndToEnd;
 let client: Client;
 let destinations: Destinations;
@@ -40,7 +41,7 @@ beforeAll(async () => {
   destinations = new Destinations(client);
   [customer] = await Promise.all([
     endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'sealed-role', region: 'us-east-1' }),
-    endToEnd.startWorker({ PAYLOAD_KEY_FILE: keyFile }),
+    endToEnd.startWorker({ PAYLOAD_KEY_FILE: keyFile }).then((started) => (worker = started)),
   ]);
 });
 afterAll(async () => {
@@ -171,4 +172,16 @@ test("the codec server shows the UI's page what a history holds, and no other pa
   } finally {
     await server.stop();
   }
+});
+
+test('a worker without the key says so and harms nothing: one with the key goes on', async () => {
+  await worker.stop();
+  const keyless = await endToEnd.startWorker();
+  await destinations.pause(account);
+  const says = async () => keyless.output().includes("Payloads are encrypted here, with the key '2026-11'");
+  expect(await eventually(says, Boolean, 30_000)).toBe(true);
+  await keyless.stop();
+  await endToEnd.startWorker({ PAYLOAD_KEY_FILE: keyFile });
+  const paused = async () => (await destinations.status(account)).destination.paused;
+  expect(await eventually(paused, Boolean, 60_000)).toBe(true);
 });
