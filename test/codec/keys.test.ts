@@ -43,17 +43,14 @@ test.each([
   expect(parse).not.toThrow(/[A-Za-z0-9+/]{20}/);
 });
 
-test.each([0o600, 0o400, 0o640])('a file of mode %# is private enough', async (mode) => {
-  expect(readKeyFile(await fileOf(`only ${one}\n`, mode)).current.id).toBe('only');
+test.each(['600', '400', '640'])('a file of mode %s is private enough', async (mode) => {
+  expect(readKeyFile(await fileOf(`only ${one}\n`, parseInt(mode, 8))).current.id).toBe('only');
 });
 
-test.each([0o644, 0o604, 0o660, 0o666])(
-  'a file that others can read, or its group can write, is refused',
-  async (mode) => {
-    const file = await fileOf(`only ${one}\n`, mode);
-    expect(() => readKeyFile(file)).toThrow(`is open to others (mode ${mode.toString(8)}): let its mode be 600`);
-  },
-);
+test.each(['644', '604', '660', '666'])('a file of mode %s is open to others, and refused', async (mode) => {
+  const file = await fileOf(`only ${one}\n`, parseInt(mode, 8));
+  expect(() => readKeyFile(file)).toThrow(`is open to others (mode ${mode}): let its mode be 600`);
+});
 
 test('a file that is not there is named', () => {
   expect(() => readPayloadKeys({ PAYLOAD_KEY_FILE: '/nowhere/keys' })).toThrow(
