@@ -22,9 +22,11 @@ const noticeQuery = 'k3y-in-the-query';
 
 const receiver = http.createServer((request, response) => {
   request.resume();
-  response.writeHead(refusals-- > 0 ? 503 : 204).end();
+  notices += 1;
+  response.writeHead(notices === 1 ? 503 : 204).end();
 });
-let refusals = 1;
+/** The first is refused, and comes again. */
+let notices = 0;
 
 let endToEnd: EndToEnd;
 let customer: CustomerAccount;
@@ -135,6 +137,10 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   await customer.setTrust(trustPolicy(parseAccountId('somebody-else')));
   await commandLine('run-succeeded', account, '--run-id', 'run-1', '--dataset', dataset);
   await dumpWhen(({ state }) => state === 'NeedsAttention');
+  await eventually(
+    async () => notices,
+    (count) => count >= 2,
+  );
   await commandLine('status', account);
   await commandLine('status', account, '--json');
   await commandLine('status');
