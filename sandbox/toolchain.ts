@@ -52,6 +52,11 @@ const python: Requirement = {
 
 const goInstall = (module: string) => (folder: string) => run('go', ['install', module], { GOBIN: folder });
 
+async function pipInstall(folder: string, requirement: string): Promise<void> {
+  await run('python3', ['-m', 'venv', folder]);
+  await run(path.join(folder, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', requirement]);
+}
+
 /** The Temporal server with its UI. Later versions of the CLI refuse `go install`. */
 export const temporalCli: Tool = {
   name: 'temporal',
@@ -125,11 +130,35 @@ export const ministack: Tool = {
   needs: python,
   minutes: 'less than a minute',
   executable: path.join('bin', 'ministack'),
-  async install(folder) {
-    await run('python3', ['-m', 'venv', folder]);
-    const pip = path.join(folder, 'bin', 'pip');
-    await run(pip, ['install', '--quiet', '--disable-pip-version-check', `ministack==${this.version}`]);
+  install(folder) {
+    return pipInstall(folder, `ministack==${this.version}`);
   },
+};
+
+/** The linter of CloudFormation templates. */
+export const cfnLint: Tool = {
+  name: 'cfn-lint',
+  version: '1.58.0',
+  givenBy: 'CFN_LINT',
+  takesPath: false,
+  needs: python,
+  minutes: 'less than a minute',
+  executable: path.join('bin', 'cfn-lint'),
+  install(folder) {
+    return pipInstall(folder, `cfn-lint==${this.version}`);
+  },
+};
+
+/** Reads a file in Terraform's language with Terraform's own parser, against a description of what may be in it. */
+export const hcldec: Tool = {
+  name: 'hcldec',
+  version: '2.24.0',
+  givenBy: 'HCLDEC',
+  takesPath: false,
+  needs: go,
+  minutes: 'less than a minute',
+  executable: 'hcldec',
+  install: goInstall('github.com/hashicorp/hcl/v2/cmd/hcldec@v2.24.0'),
 };
 
 const toolFolder = (tool: Tool): string =>

@@ -2,21 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { readVendorRoleArn } from '../config';
-import {
-  defaultTables,
-  InvalidInput,
-  parseAccountId,
-  parseBucketName,
-  parseKmsKeyArn,
-  parseRoleArn,
-} from '../dump/inputs';
+import { defaultTables, InvalidInput } from '../dump/inputs';
 import { accessCheckKey } from '../dump/keys';
-import { kmsPolicy, permissionPolicy, trustPolicy } from '../dump/policies';
+import { defaultExpireDays, defaultRoleName } from '../dump/set-up/set-up';
 import { withDestinations, type DestinationReport, type Destinations } from './destinations';
 import { customerStates, type CustomerState } from './overview';
 import { moreText, overviewLines } from './overview-view';
-import { RequestFailed } from './request-failed';
+import { policyFormats, printPolicies } from './policies-command';
 import { createProgressView, statusLines } from './status-view';
 
 const watchEveryMs = 1000;
@@ -125,10 +117,17 @@ function createProgram(): Command {
     say((destinations, account) => destinations.dumpNow(account), 'Asked for a dump of the newest run.'),
   );
 
-  command(program, 'policies', 'print the trust and permission policies of the guide, filled in for this customer')
+  command(program, 'policies', 'print what the customer sets up, filled in: role, policies, lifecycle')
     .option('--bucket <name>', 'the bucket (default: the one that is connected)')
     .option('--kms-key-arn <arn>', "the key of the bucket's encryption, if it has one")
     .option('--vendor-role-arn <arn>', 'the role that customers trust (default: VENDOR_ROLE_ARN, as for workers)')
+    .option('--path <path>', 'what every key begins with (default: the one that is connected, if the bucket is)')
+    .option('--role-name <name>', `the customer role's name (default: ${defaultRoleName})`)
+    .option('--expire-days <days>', `dumps expire after so many days (default: ${defaultExpireDays})`, wholeNumber)
+    .option('--existing-bucket', 'the bucket is there: a template or module does not make it')
+    .addOption(new Option('--format <format>', 'the form').choices(policyFormats).default('json'))
+    .option('--template-url <url>', 'cloudformation: where in S3 the template will be, for a launch link')
+    .option('--region <region>', 'cloudformation: where to launch')
     .action(printPolicies);
 
   return program;
@@ -161,12 +160,6 @@ interface StatusOptions {
   readonly json?: boolean;
   readonly limit?: number;
   readonly state?: CustomerState;
-}
-
-interface PolicyOptions {
-  readonly bucket?: string;
-  readonly kmsKeyArn?: string;
-  readonly vendorRoleArn?: string;
 }
 
 function commaSeparated(text: string): string[] {
@@ -263,22 +256,4 @@ export async function watchUntil(
     if (isEnough(report)) return report;
     await delay(watchEveryMs);
   }
-}
-
-async function printPolicies(account: string, options: PolicyOptions): Promise<void> {
-  const accountId = parseAccountId(account);
-  const bucket = parseBucketName(options.bucket ?? (await connectedBucket(account)));
-  const documents = {
-    trustPolicy: trustPolicy(accountId, parseRoleArn(options.vendorRoleArn ?? readVendorRoleArn())),
-    permissionPolicy: permissionPolicy(bucket),
-    ...(options.kmsKeyArn === undefined ? {} : { kmsPolicy: kmsPolicy(parseKmsKeyArn(options.kmsKeyArn)) }),
-  };
-  console.log(JSON.stringify(documents, null, 2));
-}
-
-async function connectedBucket(account: string): Promise<string> {
-  const { destination } = await withDestinations((destinations) => destinations.status(account));
-  if (destination.settings === undefined)
-    throw new RequestFailed(`Account ${account} is not connected: name the bucket with --bucket.`);
-  return destination.settings.bucket;
 }

@@ -2,6 +2,7 @@ import { createServer, type Http2Server } from 'node:http2';
 import { runCommandLine } from '../../src/client/command-line';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { kmsPolicy, permissionPolicy, trustPolicy } from '../../src/dump/policies';
+import { lifecycle } from '../../src/dump/set-up/lifecycle';
 
 /** Stands where Temporal would, knows no workflow, and notes who comes. */
 let temporal: Http2Server;
@@ -140,6 +141,19 @@ describe('a wrong argument gives exit code 2 and one sentence, and never reaches
       [...runSucceeded, '--finished-at', 'yesterday'],
       "finishedAt 'yesterday' is not an RFC 3339 instant",
     ],
+    [
+      'a malformed name for a role',
+      ['policies', 'acc_7Hq2', '--bucket', 'b-b-b', '--role-name', 'a/b'],
+      'role name is',
+    ],
+    ['no days', ['policies', 'acc_7Hq2', '--bucket', 'b-b-b', '--expire-days', '0'], 'whole number'],
+    ['a malformed path of policies', ['policies', 'acc_7Hq2', '--bucket', 'b-b-b', '--path', '/a'], 'slash'],
+    ['an unknown format', ['policies', 'acc_7Hq2', '--bucket', 'b-b-b', '--format', 'yaml'], 'Allowed choices'],
+    [
+      "a template's URL for JSON",
+      ['policies', 'acc_7Hq2', '--bucket', 'b-b-b', '--template-url', 'https://t.s3.amazonaws.com/x'],
+      'are for --format cloudformation',
+    ],
     ['an ARN for a bucket of policies', ['policies', 'acc_7Hq2', '--bucket', 'arn:aws:s3:::b'], 'is an ARN'],
     [
       'a malformed vendor role',
@@ -176,7 +190,37 @@ test('policies prints the trust and permission policies of the guide as JSON', a
   expect(JSON.parse(out)).toEqual({
     trustPolicy: trustPolicy(parseAccountId('acc_7Hq2')),
     permissionPolicy: permissionPolicy(parseBucketName('b-b-b')),
+    lifecycle: lifecycle({ expireDays: 7 }),
   });
+});
+
+test('policies prints a template for CloudFormation; how to launch it goes to standard error', async () => {
+  const options = ['--bucket', 'b-b-b', '--format', 'cloudformation'];
+  const { exitCode, out, err } = await run('policies', 'acc_7Hq2', ...options);
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ Resources: { Role: {}, Bucket: {} } });
+  expect(err).toContain('aws cloudformation deploy');
+  const url = 'https://t.s3.amazonaws.com/x.json';
+  const launched = await run('policies', 'acc_7Hq2', ...options, '--template-url', url, '--existing-bucket');
+  expect(launched.err).toContain('#/stacks/create/review?templateURL=https%3A%2F%2Ft.s3.amazonaws.com%2Fx.json');
+  expect(launched.err).toContain("A stack cannot set an existing bucket's lifecycle");
+});
+
+test('policies prints a module for Terraform, with the path, the days and the name of the role that were given', async () => {
+  const given = ['--path', 'a/b', '--expire-days', '30', '--role-name', 'dumps'];
+  const { exitCode, out, err } = await run(
+    'policies',
+    'acc_7Hq2',
+    '--bucket',
+    'b-b-b',
+    '--format',
+    'terraform',
+    ...given,
+  );
+  expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+  expect(out).toContain('prefix = "a/b/20"');
+  expect(out).toContain('days = 30');
+  expect(out).toContain('"dumps"');
 });
 
 test("policies prints the policy for the bucket's key where there is one, and trusts another vendor role if told", async () => {
