@@ -88,12 +88,15 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "dumps" {
     bucket_key_enabled = ${hclValue(kmsKeyArn !== undefined)}
 
     apply_server_side_encryption_by_default {
-      sse_algorithm = ${
-        kmsKeyArn === undefined ? '"AES256"' : `"aws:kms"\n      kms_master_key_id = ${hclValue(kmsKeyArn)}`
-      }
+      ${encryption(kmsKeyArn)}
     }
   }
 }`;
+
+const encryption = (kmsKeyArn: string | undefined): string =>
+  kmsKeyArn === undefined
+    ? 'sse_algorithm = "AES256"'
+    : `sse_algorithm     = "aws:kms"\n      kms_master_key_id = ${hclValue(kmsKeyArn)}`;
 
 const lifecycle = ({
   bucket: name,

@@ -35,7 +35,9 @@ describe('the template passes cfn-lint', () => {
     ['with a bucket', plain],
     ['with a path, a key and days', full],
     ['for a bucket that exists', { ...plain, bucketExists: true }],
-  ])('%s', (_name, setUp) => lint(cloudFormationTemplate(setUp)));
+  ])('%s', async (_name, setUp) => {
+    await expect(lint(cloudFormationTemplate(setUp))).resolves.toBeUndefined();
+  });
 
   test('which refuses a template with a mistake', async () => {
     const mistaken = cloudFormationTemplate(plain).replace('ExpirationInDays', 'ExpiresInDays');
