@@ -8,6 +8,7 @@ import { defaultExpireDays, defaultRoleName } from '../dump/set-up/set-up';
 import { withDestinations, type DestinationReport, type Destinations } from './destinations';
 import { customerStates, type CustomerState } from './overview';
 import { moreText, overviewLines } from './overview-view';
+import { RequestFailed } from './request-failed';
 import { policyFormats, printPolicies } from './policies-command';
 import { createProgressView, statusLines } from './status-view';
 
