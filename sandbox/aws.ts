@@ -12,13 +12,16 @@ import {
 import {
   CreateBucketCommand,
   GetObjectCommand,
+  HeadObjectCommand,
+  PutBucketEncryptionCommand,
   ListObjectsV2Command,
   S3Client,
   type _Object,
 } from '@aws-sdk/client-s3';
+import { SignatureV4 } from '@smithy/signature-v4';
 import type { AccountId, BucketName } from '../src/contract';
 import { defaultVendorRoleArn, permissionPolicy, trustPolicy, type PolicyDocument } from '../src/dump/policies';
-import { answers, start, untilReady, type Running } from './processes';
+import { answers, projectFolder, start, untilReady, type Running } from './processes';
 import { ensureTool, ministack } from './toolchain';
 
 export const customerAccount = '111122223333';
@@ -26,10 +29,13 @@ const vendorAccount = '485801740390';
 const vendorRoleName = 'dreamdata_destination_s3';
 const workerUserName = 's3-destination-worker';
 
+/** Starts ministack with the checks that it leaves out. */
+const strict = path.join(projectFolder, 'sandbox', 'ministack-strict.py');
+
 /** With `folder`, objects are on disk at once, roles and settings of buckets when it is asked to stop; sessions never. */
 export async function startAws(port: number, say: (line: string) => void, folder?: string): Promise<Running> {
   const program = await ensureTool(ministack, say);
-  const running = start('The AWS stand-in (ministack)', program, [], {
+  const running = start('The AWS stand-in (ministack)', path.join(path.dirname(program), 'python3'), [strict], {
     AUTH: 'true',
     GATEWAY_PORT: String(port),
     BIND_HOST: '127.0.0.1',
@@ -161,6 +167,62 @@ export class CustomerAccount {
         PolicyDocument: JSON.stringify(policy),
       }),
     );
+  }
+
+  /** Makes a key of the customer's. */
+  async createKey(): Promise<string> {
+    const { KeyMetadata } = await this.askKms<{ KeyMetadata: { Arn: string } }>('CreateKey', {});
+    return KeyMetadata.Arn;
+  }
+
+  async setKeyPolicy(keyArn: string, policy: object): Promise<void> {
+    await this.askKms('PutKeyPolicy', { KeyId: keyArn, PolicyName: 'default', Policy: JSON.stringify(policy) });
+  }
+
+  async disableKey(keyArn: string): Promise<void> {
+    await this.askKms('DisableKey', { KeyId: keyArn });
+  }
+
+  async enableKey(keyArn: string): Promise<void> {
+    await this.askKms('EnableKey', { KeyId: keyArn });
+  }
+
+  /** Makes the key the bucket's default encryption. */
+  async encryptWith(keyArn: string): Promise<void> {
+    const byDefault = { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: keyArn } as const;
+    await this.s3.send(
+      new PutBucketEncryptionCommand({
+        Bucket: this.options.bucket,
+        ServerSideEncryptionConfiguration: { Rules: [{ ApplyServerSideEncryptionByDefault: byDefault }] },
+      }),
+    );
+  }
+
+  /** The key that an object is stored with. */
+  async keyOf(key: string): Promise<string | undefined> {
+    return (await this.s3.send(new HeadObjectCommand({ Bucket: this.options.bucket, Key: key }))).SSEKMSKeyId;
+  }
+
+  /** KMS has one request form, which does not need a client of its own. */
+  private async askKms<Answer>(action: string, input: object): Promise<Answer> {
+    const { endpoint, region = 'eu-west-1' } = this.options;
+    const { credentials } = rootOf(customerAccount, endpoint, region);
+    const { hostname, port, host } = new URL(endpoint);
+    const signer = new SignatureV4({ credentials, sha256: this.s3.config.sha256, region, service: 'kms' });
+    const body = JSON.stringify(input);
+    const { headers } = await signer.sign({
+      method: 'POST',
+      protocol: 'http:',
+      hostname,
+      port: Number(port),
+      path: '/',
+      query: {},
+      headers: { host, 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `TrentService.${action}` },
+      body,
+    });
+    const response = await fetch(endpoint, { method: 'POST', headers, body });
+    if (!response.ok) throw new Error(`KMS refused ${action}: ${await response.text()}`);
+    return (await response.json().catch(() => ({}))) as Answer;
   }
 
   /** What is in the bucket, by key. */

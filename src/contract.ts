@@ -14,6 +14,8 @@ export type RoleArn = Brand<'RoleArn'>;
 export type AwsAccountId = Brand<'AwsAccountId'>;
 /** An S3 bucket's name (not its ARN). */
 export type BucketName = Brand<'BucketName'>;
+/** A KMS key or alias, `arn:aws:kms:<region>:<12 digits>:key/<id>`. */
+export type KmsKeyArn = Brand<'KmsKeyArn'>;
 /** What every key begins with, without a slash at either end. */
 export type BucketPath = Brand<'BucketPath'>;
 /** `project.dataset` */
@@ -68,6 +70,8 @@ export interface DestinationSettings {
   /** The account that must own the bucket: S3 refuses a put to anybody else's. */
   readonly bucketOwner: AwsAccountId;
   readonly path?: BucketPath;
+  /** The key that every object is encrypted with; without it the bucket's default decides. */
+  readonly kmsKeyArn?: KmsKeyArn;
   readonly tables: readonly TableName[];
 }
 

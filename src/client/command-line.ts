@@ -45,6 +45,7 @@ function createProgram(): Command {
     .option('--path <path>', 'what every key begins with')
     .option('--tables <names>', 'tables, separated by commas', commaSeparated, [...defaultTables])
     .option('--bucket-owner <account>', 'the AWS account that owns the bucket (default: the account of the role)')
+    .option('--kms-key-arn <arn>', "the key to encrypt with (default: the bucket's own encryption)")
     .action(async (account: string, options: ConnectOptions) => {
       const { settings, proof } = await withDestinations((destinations) =>
         sayingWhatIsRefused(destinations, account, destinations.connect(account, options)),
@@ -148,6 +149,7 @@ interface ConnectOptions {
   readonly path?: string;
   readonly tables: string[];
   readonly bucketOwner?: string;
+  readonly kmsKeyArn?: string;
 }
 
 interface RunOptions {

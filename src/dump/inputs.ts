@@ -5,6 +5,7 @@ import type {
   BucketPath,
   DatasetName,
   DestinationSettings,
+  KmsKeyArn,
   ModellingRun,
   RoleArn,
   TableName,
@@ -24,6 +25,7 @@ export interface DestinationInput {
   readonly path?: string | undefined;
   readonly tables?: readonly string[] | undefined;
   readonly bucketOwner?: string | undefined;
+  readonly kmsKeyArn?: string | undefined;
 }
 
 export const defaultTables = ['companies', 'contacts', 'events', 'revenue', 'revenue_attribution', 'paid_ads'] as const;
@@ -42,11 +44,13 @@ export function parseDestination(value: unknown): DestinationSettings {
   const input = record('settings', value);
   const roleArn = parseRoleArn(input['roleArn']);
   const path = input['path'];
+  const kmsKeyArn = input['kmsKeyArn'];
   return {
     roleArn,
     bucket: parseBucketName(input['bucket']),
     bucketOwner: input['bucketOwner'] === undefined ? accountOfRole(roleArn) : parseAwsAccountId(input['bucketOwner']),
     ...(path === undefined || path === '' ? {} : { path: parsePath(path) }),
+    ...(kmsKeyArn === undefined ? {} : { kmsKeyArn: parseKmsKeyArn(kmsKeyArn) }),
     tables: parseTables(input['tables'] ?? defaultTables),
   };
 }
@@ -121,14 +125,14 @@ export function parsePath(value: unknown): BucketPath {
 }
 
 /** `arn:aws:kms:<region>:<account>:key/<id>`, or an alias's. */
-export function parseKmsKeyArn(value: unknown): string {
+export function parseKmsKeyArn(value: unknown): KmsKeyArn {
   const text = required('KMS key ARN', value);
-  if (!/^arn:aws:kms:[a-z0-9-]+:\d{12}:(key|alias)\/[\w/-]+$/.test(text)) {
+  if (!/^arn:aws:kms:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:(key|alias)\/[\w/-]+$/.test(text)) {
     throw new InvalidInput(
       `KMS key ARN ${quote(text)} is malformed: it looks like arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab.`,
     );
   }
-  return text;
+  return text as KmsKeyArn;
 }
 
 function parseTables(value: unknown): TableName[] {

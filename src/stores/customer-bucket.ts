@@ -167,13 +167,14 @@ export class S3CustomerBuckets implements CustomerBuckets {
   }
 
   private async putIn(region: string, delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
-    const { bucket, bucketOwner } = delivery.settings;
+    const { bucket, bucketOwner, kmsKeyArn } = delivery.settings;
     const request: PutObjectCommandInput = {
       Bucket: bucket,
       Key: object.key,
       ContentType: object.contentType,
       ACL: 'bucket-owner-full-control',
       ExpectedBucketOwner: bucketOwner,
+      ...(kmsKeyArn === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyArn }),
     };
     const client = this.clientFor(delivery, region, object.validity);
     if (typeof object.body === 'string') {

@@ -1,0 +1,97 @@
+"""Starts ministack with the checks of AWS that it leaves out, each by ministack's own evaluator of policies.
+
+Wraps functions of one version: another one is refused, as what is wrapped may have gone or changed its meaning.
+"""
+import contextvars
+import importlib.metadata
+import re
+import sys
+
+VERSION = "1.5.33"
+found = importlib.metadata.version("ministack")
+if found != VERSION:
+    sys.exit(f"The sandbox's checks are written for ministack {VERSION}, this is {found}: install that version.")
+
+from ministack.app import extract_access_key_id, main
+from ministack.core import responses
+from ministack.core.iam_actions import identity_denial_message
+from ministack.core.iam_evaluator import enforce
+from ministack.services import kms, s3, sts
+
+asked = contextvars.ContextVar("asked")
+plain_dispatch, plain_put, plain_sts = s3._dispatch, s3._put_object, sts.handle_request
+
+CHAINED_SECONDS_MAX = 3600
+SSE, SSE_KEY = "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"
+
+
+def denied(action, service, region, resource):
+    """The refusal of AWS, or None where role, session and resource policies allow."""
+    headers, query = asked.get()
+    result = enforce(extract_access_key_id(headers, query), action, service, region, resource_arn=resource)
+    if result is None:
+        return None
+    message = identity_denial_message(
+        action, getattr(result, "principal_arn", ""), resource, getattr(result, "decision", "") == "Deny"
+    )
+    return s3._error("AccessDenied", message, 403)
+
+
+def dispatch(method, bucket, key, headers, body, query):
+    expected = headers.get("x-amz-expected-bucket-owner")
+    owner = s3._bucket_owner_account(bucket) if bucket else None
+    if expected and owner and expected != owner:
+        return s3._error("AccessDenied", "Access Denied", 403)
+    token = asked.set((headers, query))
+    try:
+        return plain_dispatch(method, bucket, key, headers, body, query)
+    finally:
+        asked.reset(token)
+
+
+def put_object(bucket, key, body, headers):
+    if s3._ensure_bucket(bucket) is None or asked.get(None) is None:
+        return plain_put(bucket, key, body, headers)
+    refusal = None
+    if headers.get("x-amz-acl"):
+        refusal = denied("s3:PutObjectAcl", "s3", responses.get_region(), f"arn:aws:s3:::{bucket}/{key}")
+    return refusal or key_refusal(bucket, headers) or plain_put(bucket, key, body, headers)
+
+
+def key_refusal(bucket, headers):
+    encryption = headers if headers.get(SSE) else s3._bucket_default_sse_headers(bucket)
+    name = encryption.get(SSE_KEY)
+    if encryption.get(SSE) != "aws:kms" or not name:
+        return None
+    named = re.fullmatch(r"arn:aws:kms:([^:]+):(\d{12}):.+", name)
+    region, account = named.groups() if named else (s3.bucket_region(bucket), responses.get_account_id())
+    with responses.request_scope(account, region):
+        record = kms._resolve_key(name)
+        if record is None:
+            return s3._error("KMS.NotFoundException", f"Key '{name}' does not exist", 400)
+        refusal = denied("kms:GenerateDataKey", "kms", region, record["Arn"])
+        if refusal:
+            return refusal
+        if record["KeyState"] == "Disabled":
+            return s3._error("KMS.DisabledException", f"{record['Arn']} is disabled.", 400)
+        if record["KeyState"] != "Enabled":
+            return s3._error("KMS.KMSInvalidStateException", f"{record['Arn']} is {record['KeyState']}.", 400)
+        return None
+
+
+async def sts_request(method, path, headers, body, query):
+    params = {**query, **sts.parse_qs(body.decode("utf-8", errors="replace"))}
+    if sts._p(params, "Action") == "AssumeRole" and int(sts._p(params, "DurationSeconds") or 0) > CHAINED_SECONDS_MAX:
+        caller = sts._caller_identity(headers, query)
+        if isinstance(caller, dict) and ":assumed-role/" in caller["userArn"]:
+            return sts._error(
+                400,
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+                ns="sts",
+            )
+    return await plain_sts(method, path, headers, body, query)
+
+
+s3._dispatch, s3._put_object, sts.handle_request = dispatch, put_object, sts_request
+sys.exit(main())
