@@ -61,8 +61,20 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
       error,
     );
   }
+  // An expired identity is not named here: the SDK's chain renews it where it can be renewed.
+  if (unknownIdentityErrors.has(said.name)) {
+    return failure(
+      'VendorRoleNotAssumable',
+      `AWS does not take the worker's own credentials, with which it assumes the vendor role ${where}: ${said.name}: ${said.message}.`,
+      'give the worker valid AWS credentials; they may have been deleted or copied wrongly.',
+      error,
+    );
+  }
   return transient(`Could not assume the vendor role ${where}: ${said.message}`, error);
 }
+
+/** The key does not exist, or the secret is not that key's (IAM and STS API references, "Common errors"). */
+const unknownIdentityErrors = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
 
 /**
  * The refusal is the same for a wrong external id and for a missing trust (STS does not tell which), so the remedy is the

@@ -234,3 +234,14 @@ test.each(['rateLimitExceeded', 'userRateLimitExceeded', 'quotaExceeded'])(
 test('what follows Authorization is removed to the end of the line', () => {
   expect(withoutSecrets('Authorization: Bearer ya29.EXAMPLE')).toBe('Authorization: [removed]');
 });
+
+test.each(['InvalidClientTokenId', 'SignatureDoesNotMatch'])(
+  "%s on the worker's own credentials is ours to mend: no retry makes them valid",
+  (name) => {
+    const refused = Object.assign(new Error('The security token is invalid'), { name });
+    expect(vendorRoleFailure(refused, 'arn:aws:iam::485801740390:role/v')).toMatchObject({
+      type: 'VendorRoleNotAssumable',
+      nonRetryable: true,
+    });
+  },
+);

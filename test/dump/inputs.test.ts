@@ -214,6 +214,19 @@ test.each(['1234abcd', 'arn:aws:kms:eu-west-1:111122223333:key/*', 'arn:aws:s3::
   },
 );
 
+test.each(['1234abcd', 'arn:aws:kms:europe:111122223333:key/1', 'arn:aws:kms:eu-west-1:1111:key/1'])(
+  "'%s' is refused as the key of a destination",
+  (kmsKeyArn) => {
+    expect(refusal(() => parseDestination({ ...settings, kmsKeyArn }))).toContain('is malformed');
+  },
+);
+
+test('a destination has a key only if one is given', () => {
+  const kmsKeyArn = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd';
+  expect(parseDestination({ ...settings, kmsKeyArn })).toMatchObject({ kmsKeyArn });
+  expect(parseDestination(settings)).not.toHaveProperty('kmsKeyArn');
+});
+
 test('a refusal shows what was given, shortened', () => {
   const message = refusal(() => parseDestination({ ...settings, bucket: `Acme "${'x'.repeat(5000)}` }));
   expect(message).toContain(`Bucket 'Acme "xxx`);
