@@ -1,4 +1,5 @@
 /** The AWS stand-in: a vendor account and a customer account, set up as the vendor's guide tells a customer to. */
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import {
   CreateAccessKeyCommand,
@@ -35,15 +36,20 @@ const strict = path.join(projectFolder, 'sandbox', 'ministack-strict.py');
 /** With `folder`, objects are on disk at once, roles and settings of buckets when it is asked to stop; sessions never. */
 export async function startAws(port: number, say: (line: string) => void, folder?: string): Promise<Running> {
   const program = await ensureTool(ministack, say);
-  const running = start('The AWS stand-in (ministack)', path.join(path.dirname(program), 'python3'), [strict], {
-    AUTH: 'true',
-    GATEWAY_PORT: String(port),
-    BIND_HOST: '127.0.0.1',
-    SERVICES: 's3,sts,iam,kms',
-    LOG_LEVEL: 'WARNING',
-    MINISTACK_REGION: 'us-east-1',
-    ...(folder === undefined ? {} : keptIn(folder)),
-  });
+  const running = start(
+    'The AWS stand-in (ministack)',
+    path.join(path.dirname(realpathSync(program)), 'python3'),
+    [strict],
+    {
+      AUTH: 'true',
+      GATEWAY_PORT: String(port),
+      BIND_HOST: '127.0.0.1',
+      SERVICES: 's3,sts,iam,kms',
+      LOG_LEVEL: 'WARNING',
+      MINISTACK_REGION: 'us-east-1',
+      ...(folder === undefined ? {} : keptIn(folder)),
+    },
+  );
   await untilReady(running, answers(`http://127.0.0.1:${port}/_ministack/health`));
   return running;
 }

@@ -122,7 +122,10 @@ export function putFailure(
   const refused = (type: FailureType, remedy: string): ApplicationFailure =>
     failure(type, `S3 refused a put ${where}: ${said.name}: ${said.message}.`, remedy, error);
 
-  if (said.name.startsWith('KMS.') || (isRefusal(said) && /\bkms:/.test(said.message))) {
+  if (
+    (said.name.startsWith('KMS.') && !passingKmsErrors.test(said.name)) ||
+    (isRefusal(said) && /\bkms:/.test(said.message))
+  ) {
     return refused(
       'KmsDenied',
       `the role ${roleArn} needs the policy ${json(kmsPolicy(keyArnIn(said.message)))}, the key's own policy must let the role do the same, and the key must be enabled.`,
@@ -151,6 +154,9 @@ export function putFailure(
   }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
 }
+
+/** KMS's own faults, which S3 hands on (KMS API reference, "Common errors"). */
+const passingKmsErrors = /Throttling|Internal|DependencyTimeout|LimitExceeded/;
 
 /** The key that AWS's message names, if it does: what follows is for a person to fill in. */
 const keyArnIn = (message: string): string =>

@@ -148,6 +148,8 @@ describe('is retried by Temporal', () => {
     ['an expired session', put(s3(400, 'ExpiredToken', 'The provided token has expired.'))],
     ['a session that is not known yet', put(s3(403, 'InvalidAccessKeyId'))],
     ['a put that came too late to be taken', put(s3(403, 'AccessDenied', 'Request has expired'))],
+    ['a KMS that asks for a slower pace', put(s3(400, 'KMS.ThrottlingException', 'Rate exceeded'))],
+    ['an internal error of KMS', put(s3(500, 'KMS.KMSInternalException'))],
     ['throttling by STS', customerRole(sts(400, 'Throttling', 'Rate exceeded'))],
     ['a backend error of BigQuery', warehouse(google(500, 'backendError'))],
     ['an unavailable BigQuery', warehouse(google(503, 'internalError'))],
