@@ -98,6 +98,16 @@ class Recorder {
     await this.keep('destination-paused', destinationWorkflowId(accountId));
   }
 
+  async checked(): Promise<void> {
+    const { accountId, customer } = await this.connected('checked');
+    await customer.setTrust(trustPolicy(somebodyElse));
+    const check = this.destinations.check(accountId);
+    await this.until(accountId, ({ destination: { access } }) => access?.state === 'checking');
+    await customer.setTrust(trustPolicy(accountId));
+    await check;
+    await this.keep('destination-checked', destinationWorkflowId(accountId));
+  }
+
   async toldByNotices(): Promise<void> {
     const { accountId, customer } = await this.parked('told');
     const first = noticeWorkflowId(accountId, await this.folderOf(accountId), 1);
@@ -205,6 +215,7 @@ const paths = [
   'pausedAndResumed',
   'tableParkedAndRetried',
   'continuedAsNew',
+  'checked',
   'toldByNotices',
 ] as const;
 
