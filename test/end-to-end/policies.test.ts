@@ -63,7 +63,7 @@ test('with the printed documents applied a dump is delivered, and its lifecycle 
   await endToEnd.destinations.modellingRunSucceeded(accountId, { runId: 'run-1', finishedAt: new Date(), dataset });
   expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ outcome: 'delivered' });
 
-  const receiptKey = `${path}/receipt.json`;
+  const [checkKey, receiptKey] = [`${path}/connection-check.json`, `${path}/receipt.json`];
   const promised = (await readJson<GuideReceipt>(customer, receiptKey)).tables[table];
   if (promised === undefined) throw new Error(`The receipt does not name ${table}`);
   expect(await compareRows(customer, promised, endToEnd.parquetFile(table))).toMatchObject({
@@ -75,6 +75,6 @@ test('with the printed documents applied a dump is delivered, and its lifecycle 
   expect(Rules).toEqual(lifecycle.Rules);
   const keys = (await customer.objects()).map(({ Key }) => Key);
   for (const { Filter } of Rules) {
-    expect(keys.filter((key) => !key.startsWith(Filter?.Prefix ?? ''))).toEqual([receiptKey]);
+    expect(keys.filter((key) => !key.startsWith(Filter?.Prefix ?? ''))).toEqual([checkKey, receiptKey]);
   }
 });
