@@ -16,6 +16,8 @@ export const compiled = (...parts: string[]): string => path.join(projectFolder,
 
 export interface Running {
   readonly name: string;
+  /** 0 where it could not be started. */
+  readonly pid: number;
   /** The last lines that the program printed. */
   output(): string;
   /** Hears all that it prints from now on. */
@@ -61,6 +63,7 @@ export function start(
   });
   return {
     name,
+    pid: child.pid ?? 0,
     output: () => lines.join('\n'),
     listen: (heard) => void listeners.push(heard),
     exited,

@@ -161,6 +161,30 @@ export const hcldec: Tool = {
   install: goInstall('github.com/hashicorp/hcl/v2/cmd/hcldec@v2.24.0'),
 };
 
+/** S3 for bulk data: fast, and it checks CRC32C. */
+export const versitygw: Tool = {
+  name: 'versitygw',
+  version: '1.8.0',
+  givenBy: 'VERSITYGW',
+  takesPath: false,
+  needs: go,
+  minutes: 'about a minute',
+  executable: 'versitygw',
+  install: goInstall('github.com/versity/versitygw/cmd/versitygw@v1.8.0'),
+};
+
+/** What the copy is measured against. */
+export const rclone: Tool = {
+  name: 'rclone',
+  version: '1.76.0',
+  givenBy: 'RCLONE',
+  takesPath: false,
+  needs: go,
+  minutes: 'about three minutes',
+  executable: 'rclone',
+  install: goInstall('github.com/rclone/rclone@v1.76.0'),
+};
+
 const toolFolder = (tool: Tool): string =>
   path.join(cacheFolder, `${tool.name}-${tool.version}-${process.platform}-${process.arch}`);
 

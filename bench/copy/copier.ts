@@ -1,0 +1,82 @@
+/** One copying process: the worker's own activity and stores, called without Temporal. Prints what it took as JSON. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { S3Client } from '@aws-sdk/client-s3';
+import { createCopyShards } from '../../src/activities/copy-shards';
+import type { Copied } from '../../src/contract';
+import { readWorkerConfig } from '../../src/config';
+import { parseDestination } from '../../src/dump/inputs';
+import { S3CustomerBuckets } from '../../src/stores/customer-bucket';
+import { createStorage } from '../../src/stores/google-clients';
+import { GcsStagingBuckets } from '../../src/stores/staging-bucket';
+import { fullCases, quickCases } from './cases';
+import { customerBucket } from './servers';
+import { stagingBucket, stagingPrefixOf, tableOf } from './staged-data';
+import type { Taken } from './taken';
+
+/** versitygw has keys and no sessions: requests are signed without the session's token, and nothing else differs. */
+function forgetSessionTokens(): void {
+  const { send } = S3Client.prototype;
+  const seen = new WeakSet<S3Client>();
+  Object.assign(S3Client.prototype, {
+    send(this: S3Client, ...args: Parameters<typeof send>) {
+      if (!seen.has(this)) {
+        const { credentials } = this.config;
+        this.config.credentials = async () => {
+          const { accessKeyId, secretAccessKey, expiration } = await credentials();
+          return { accessKeyId, secretAccessKey, ...(expiration === undefined ? {} : { expiration }) };
+        };
+        seen.add(this);
+      }
+      return send.apply(this, args);
+    },
+  });
+}
+
+async function main(name: string, quick: boolean): Promise<Taken> {
+  forgetSessionTokens();
+  const what = (quick ? quickCases : fullCases).find((each) => each.name === name);
+  if (what === undefined) throw new Error(`There is no case ${name}.`);
+  const { vendorRoleArn, awsRegion: region, s3ForcePathStyle: forcePathStyle, ...config } = readWorkerConfig();
+  const copyShards = createCopyShards({
+    staging: new GcsStagingBuckets(createStorage(config.googleEndpoints, config.googleProject)),
+    customerBuckets: new S3CustomerBuckets({ vendorRoleArn, region, forcePathStyle }),
+    shardsInFlight: config.shardsInFlight,
+  });
+  const settings = parseDestination({
+    roleArn: 'arn:aws:iam::111122223333:role/bench',
+    bucket: customerBucket,
+    path: 'ours',
+  });
+  const environment = new MockActivityEnvironment({
+    workflowExecution: { workflowId: 'dump/acc_bench/2023-01-02T15:04', runId: 'bench' },
+  });
+  const { shards: shardCount, shardBytes } = what;
+  const sizeBytes = shardCount * shardBytes;
+  const staged = { stagingBucket, stagingPrefix: stagingPrefixOf(what), shardCount, sizeBytes };
+  const cpuBefore = process.cpuUsage();
+  const startedMs = performance.now();
+  const range = { first: 0, count: shardCount };
+  const copied: Copied = await environment.run(copyShards, {
+    settings,
+    table: tableOf(what),
+    staged,
+    range,
+    doneShards: [],
+  });
+  const { user, system } = process.cpuUsage(cpuBefore);
+  if (copied.bytes !== sizeBytes) throw new Error(`copyShards says ${copied.bytes} bytes and there were ${sizeBytes}.`);
+  return {
+    seconds: (performance.now() - startedMs) / 1000,
+    cpuSeconds: (user + system) / 1e6,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+const [name = '', size] = process.argv.slice(2);
+main(name, size === 'quick').then(
+  (taken) => console.log(JSON.stringify(taken)),
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  },
+);

@@ -1,0 +1,115 @@
+/** `npm run bench:copy`: our copy against rclone's, the same shards between the same servers, in turn. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { caseBytes, fullCases, quickCases, type Case } from './cases';
+import { deliveredFolder, runOurs, runRclone, type Scene } from './contenders';
+import { checkAndRemove } from './delivered';
+import { createCertificate, startServers, startSts, type Certificate } from './servers';
+import { stageShards } from './staged-data';
+import { headOfTable, rowsOfTable } from './table';
+import { ratiosOf, type Ratios, type Round } from './taken';
+
+const vendorRoleArn = 'arn:aws:iam::999988887777:role/bench-vendor';
+
+type ByCase = Partial<Record<Case['name'], Ratios>>;
+
+interface Bench {
+  readonly folder: string;
+  readonly cases: readonly Case[];
+  readonly stsUrl: string;
+  readonly quick: boolean;
+  readonly profileFolder: string | undefined;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      transport: { type: 'string' },
+      profile: { type: 'string' },
+    },
+  });
+  const { quick, only, transport, profile: profileFolder } = values;
+  const cases = (quick ? quickCases : fullCases).filter(
+    ({ name }) => only === undefined || only.split(',').includes(name),
+  );
+  if (cases.length === 0) throw new Error(`--only takes normal, small and giant, not ${only}.`);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 's3-destination-bench-'));
+  const sts = await startSts(vendorRoleArn);
+  try {
+    const bench = { folder, cases, stsUrl: sts.url, quick, profileFolder };
+    const certificate = await createCertificate(folder);
+    await stage(bench);
+    console.log(
+      `\n${os.availableParallelism()} cores, which the two servers share. Medians of rounds, ours and rclone in turn.\n`,
+    );
+    console.log(headOfTable());
+    const plain = transport === 'tls' ? {} : await compare(bench, undefined);
+    const tls = transport === 'plain' ? {} : await compare(bench, certificate);
+    console.log(JSON.stringify({ tls, plain }));
+  } finally {
+    await sts.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function stage({ folder, cases }: Bench): Promise<void> {
+  const bytes = cases.reduce((sum, each) => sum + caseBytes(each), 0);
+  say(`Staging ${(bytes / 1e9).toFixed(1)} GB …`);
+  const servers = await startServers(folder, undefined, cpuSecondsOf, say);
+  try {
+    await stageShards(servers.storageUrl, cases);
+  } finally {
+    await servers.stop();
+  }
+}
+
+async function compare(bench: Bench, certificate: Certificate | undefined): Promise<ByCase> {
+  const { folder, cases, stsUrl, quick, profileFolder } = bench;
+  const servers = await startServers(folder, certificate, cpuSecondsOf, say);
+  try {
+    const certificateFile = certificate?.certificateFile;
+    const scene = { servers, stsUrl, vendorRoleArn, certificateFile, quick, profileFolder, say };
+    const byCase: ByCase = {};
+    for (const what of cases) {
+      const rounds: Round[] = [];
+      for (let round = 0; round < what.rounds; round += 1) rounds.push(await runRound(folder, scene, what));
+      byCase[what.name] = ratiosOf(rounds);
+      console.log(rowsOfTable(certificate === undefined ? 'plain' : 'TLS', what, rounds, os.availableParallelism()));
+    }
+    return byCase;
+  } finally {
+    await servers.stop();
+  }
+}
+
+async function runRound(folder: string, scene: Scene, what: Case): Promise<Round> {
+  const before = scene.servers.cpuSeconds();
+  const ours = await runOurs(scene, what);
+  const after = scene.servers.cpuSeconds();
+  await checkAndRemove(folder, what, deliveredFolder('ours', what));
+  const rclone = await runRclone(scene, what);
+  await checkAndRemove(folder, what, deliveredFolder('rclone', what));
+  const oursServersCpuSeconds = before === undefined || after === undefined ? undefined : after - before;
+  return { ours, rclone, oursServersCpuSeconds };
+}
+
+/** proc(5): fields 14 and 15 of `stat`, in ticks of 10 ms on every Linux that Node runs on. */
+function cpuSecondsOf(pid: number): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,153 @@
+/** Where the shards come from and where they go: fake-gcs-server, versitygw, and an STS that hands out its keys. */
+import { mkdirSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { answers, freePort, start, untilReady, type Running } from '../../sandbox/processes';
+import { ensureTool, fakeGcsServer, run, SandboxError, versitygw } from '../../sandbox/toolchain';
+
+export const customerBucket = 'bench-customer';
+/** versitygw's accounts are named by their keys: so the bucket's owner is the account of the customer role. */
+export const accessKeyId = '111122223333';
+export const secretAccessKey = 'bench-secret';
+
+export interface Certificate {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+/** A certificate of our own for 127.0.0.1, which clients are told to trust. */
+export async function createCertificate(folder: string): Promise<Certificate> {
+  const certificate = { certificateFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') };
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', certificate.keyFile];
+  try {
+    await run('openssl', ['req', '-x509', '-days', '2', ...key, ...names, '-out', certificate.certificateFile]);
+  } catch (error) {
+    throw new SandboxError(`The bench makes its certificate with openssl: install that. ${(error as Error).message}`);
+  }
+  return certificate;
+}
+
+export interface Servers {
+  readonly storageUrl: string;
+  readonly s3Url: string;
+  /** CPU-seconds that both have used so far; undefined where the system does not tell. */
+  cpuSeconds(): number | undefined;
+  stop(): Promise<void>;
+}
+
+export const gcsFolder = (folder: string): string => path.join(folder, 'gcs');
+export const s3Folder = (folder: string): string => path.join(folder, 's3');
+
+/** @param certificate absent, the servers speak plain HTTP */
+export async function startServers(
+  folder: string,
+  certificate: Certificate | undefined,
+  cpuSecondsOf: (pid: number) => number | undefined,
+  say: (line: string) => void,
+): Promise<Servers> {
+  const storage = await startStorage(gcsFolder(folder), certificate, say);
+  const s3 = await startS3(s3Folder(folder), certificate, say);
+  return {
+    storageUrl: storage.url,
+    s3Url: s3.url,
+    cpuSeconds: () => {
+      const [ofStorage, ofS3] = [cpuSecondsOf(storage.running.pid), cpuSecondsOf(s3.running.pid)];
+      return ofStorage === undefined || ofS3 === undefined ? undefined : ofStorage + ofS3;
+    },
+    async stop() {
+      await storage.running.stop();
+      await s3.running.stop();
+    },
+  };
+}
+
+interface Server {
+  readonly url: string;
+  readonly running: Running;
+}
+
+async function startStorage(
+  folder: string,
+  certificate: Certificate | undefined,
+  say: (line: string) => void,
+): Promise<Server> {
+  const port = await freePort();
+  const scheme = certificate === undefined ? 'http' : 'https';
+  const url = `${scheme}://127.0.0.1:${port}`;
+  const tls =
+    certificate === undefined
+      ? []
+      : ['-cert-location', certificate.certificateFile, '-private-key-location', certificate.keyFile];
+  const where = ['-host', '127.0.0.1', '-port', String(port), '-filesystem-root', folder, '-external-url', url];
+  const running = start(
+    'The Cloud Storage stand-in (fake-gcs-server)',
+    await ensureTool(fakeGcsServer, say),
+    ['-scheme', scheme, ...where, '-public-host', `127.0.0.1:${port}`, '-log-level', 'warn', ...tls],
+    { GOMEMLIMIT: '512MiB', GOGC: '50' },
+  );
+  await untilReady(running, listens(url, `${url}/_internal/healthcheck`));
+  return { url, running };
+}
+
+async function startS3(
+  folder: string,
+  certificate: Certificate | undefined,
+  say: (line: string) => void,
+): Promise<Server> {
+  mkdirSync(path.join(folder, customerBucket), { recursive: true });
+  const port = await freePort();
+  const tls = certificate === undefined ? [] : ['--cert', certificate.certificateFile, '--key', certificate.keyFile];
+  const keys = ['--access', accessKeyId, '--secret', secretAccessKey];
+  const running = start(
+    'S3 (versitygw)',
+    await ensureTool(versitygw, say),
+    ['--port', `127.0.0.1:${port}`, '--quiet', '--noacl', ...keys, ...tls, 'posix', folder],
+    {},
+  );
+  const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  await untilReady(running, listens(url, url));
+  return { url, running };
+}
+
+/** This process does not trust the bench's certificate; that it is shown one is enough. */
+const listens = (url: string, healthUrl: string) => async (): Promise<boolean> => {
+  try {
+    return await answers(healthUrl)();
+  } catch (error) {
+    const { code = '' } = ((error as Error).cause ?? {}) as { code?: string };
+    return url.startsWith('https:') && /CERT/.test(code);
+  }
+};
+
+export interface Sts {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Answers as STS does where the worker already is the vendor role; every session is versitygw's own keys. */
+export async function startSts(vendorRoleArn: string): Promise<Sts> {
+  const [, , , , account = '', role = ''] = vendorRoleArn.split(':');
+  const session = `arn:aws:sts::${account}:assumed-${role}/bench`;
+  const server = http.createServer((request, response) => {
+    let form = '';
+    request.on('data', (data: Buffer) => (form += data.toString()));
+    request.on('end', () => {
+      const action = new URLSearchParams(form).get('Action') ?? '';
+      const result =
+        action === 'AssumeRole'
+          ? `<Credentials><AccessKeyId>${accessKeyId}</AccessKeyId><SecretAccessKey>${secretAccessKey}</SecretAccessKey>
+<SessionToken>bench</SessionToken><Expiration>${new Date(Date.now() + 3_600_000).toISOString()}</Expiration></Credentials>
+<AssumedRoleUser><Arn>${session}</Arn><AssumedRoleId>A:bench</AssumedRoleId></AssumedRoleUser>`
+          : `<Arn>${session}</Arn><UserId>A:bench</UserId><Account>${account}</Account>`;
+      response.setHeader('content-type', 'text/xml');
+      response.end(`<${action}Response><${action}Result>${result}</${action}Result></${action}Response>`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
+}
