@@ -30,6 +30,9 @@ export const quotaRetryDelayMs = 10 * minute;
 /** `rateLimitExceeded`: BigQuery's documentation asks for seconds. */
 export const rateLimitRetryDelayMs = 5 * second;
 
+/** A shard's bytes are asked for again so long after a fault that may pass. What lasts longer is Temporal's to retry. */
+export const stagedFileRetryMs: readonly number[] = [second / 10, second];
+
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
 /**

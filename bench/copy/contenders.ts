@@ -62,7 +62,15 @@ export async function runRclone(scene: Scene, what: Case): Promise<Taken> {
   const target = `:s3,provider=Other,${keys},endpoint='${s3Url}',force_path_style=true:${customerBucket}/${deliveredFolder('rclone', what)}`;
   const trust = scene.certificateFile === undefined ? [] : ['--ca-cert', scene.certificateFile];
   // The fewest requests and checks that rclone can be told to make: none of them are needed here.
-  const lean = ['--s3-upload-cutoff', '5G', '--s3-disable-checksum', '--s3-no-check-bucket', '--s3-no-head'];
+  const lean = [
+    '--s3-upload-cutoff',
+    '5G',
+    '--s3-disable-checksum',
+    '--s3-no-check-bucket',
+    '--s3-no-head',
+    '--multi-thread-streams',
+    '0',
+  ];
   const args = ['copy', source, target, '--transfers', String(what.rcloneTransfers), ...lean, ...trust];
   const program = await ensureTool(rclone, scene.say);
   return takenBy(

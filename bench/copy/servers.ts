@@ -103,7 +103,7 @@ async function startS3(
   const running = start(
     'S3 (versitygw)',
     await ensureTool(versitygw, say),
-    ['--port', `127.0.0.1:${port}`, '--quiet', '--noacl', ...keys, ...tls, 'posix', folder],
+    ['--port', `127.0.0.1:${port}`, '--quiet', '--noacl', '--keep-alive', ...keys, ...tls, 'posix', folder],
     {},
   );
   const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;

@@ -1,0 +1,134 @@
+/** The body of a shard, from a server of the test's to another. */
+import { createHash, randomBytes } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { StagedFileBody } from '../../src/stores/staged-file-body';
+
+const servers: http.Server[] = [];
+
+async function serve(handler: http.RequestListener): Promise<{ url: URL; server: http.Server }> {
+  const server = http.createServer(handler);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/shard`), server };
+}
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+const bodyOf = (url: URL): StagedFileBody =>
+  new StagedFileBody(url, async () => new Headers({ authorization: 'Bearer b' }));
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Pipes as the SDK does, and destroys the body as its owner must. Answers with what the receiver hashed. */
+async function putThrough(body: StagedFileBody, receiver: URL): Promise<string> {
+  const request = http.request(receiver, { method: 'PUT', agent: false });
+  try {
+    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
+      request.once('response', resolve).once('error', reject);
+      body.once('error', reject);
+    });
+    body.pipe(request);
+    return Buffer.concat((await (await answered).toArray()) as Buffer[]).toString();
+  } finally {
+    body.destroy();
+  }
+}
+
+/** Takes a little at a time, so that pieces have to wait for one another. */
+const slowReceiver = () =>
+  serve((request, response) => {
+    const hash = createHash('sha256');
+    request.on('data', (data: Buffer) => {
+      hash.update(data);
+      request.pause();
+      setImmediate(() => request.resume());
+    });
+    request.on('end', () => response.end(hash.digest('hex')));
+  });
+
+test('bodies side by side arrive byte for byte, also at a receiver that is slower than the sender, again and again', async () => {
+  const shards = Array.from({ length: 24 }, (_, index) => randomBytes(index === 0 ? 0 : 150_000 * index + index));
+  const source = await serve((request, response) => {
+    response.end(shards[Number(new URL(request.url ?? '', 'http://x').searchParams.get('shard'))]);
+  });
+  const receiver = await slowReceiver();
+  const copy = (_: Buffer, shard: number) => putThrough(bodyOf(new URL(`?shard=${shard}`, source.url)), receiver.url);
+  expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
+  // With the memory of those before.
+  expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
+});
+
+test('bodies one after the other share a connection', async () => {
+  let connections = 0;
+  const source = await serve((_request, response) => response.end(Buffer.alloc(300_000)));
+  source.server.on('connection', () => (connections += 1));
+  const receiver = await slowReceiver();
+  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url), receiver.url);
+  expect(connections).toBe(1);
+});
+
+test('a body that is given up closes its connection', async () => {
+  const closed = Promise.withResolvers<string>();
+  const source = await serve((request, response) => {
+    request.socket.once('close', () => closed.resolve('closed'));
+    response.write(Buffer.alloc(200_000));
+  });
+  const body = bodyOf(source.url);
+  await new Promise((resolve) => body.once('data', resolve));
+  body.destroy();
+  expect(await closed.promise).toBe('closed');
+});
+
+test('a request that fails before its first byte is sent again, each time with its authorisation', async () => {
+  const authorised: (string | undefined)[] = [];
+  const source = await serve((request, response) => {
+    authorised.push(request.headers.authorization);
+    if (authorised.length === 1) return void request.socket.destroy();
+    response.statusCode = authorised.length === 2 ? 503 : 200;
+    response.end('bytes');
+  });
+  const receiver = await slowReceiver();
+  expect(await putThrough(bodyOf(source.url), receiver.url)).toBe(sha256(Buffer.from('bytes')));
+  expect(authorised).toEqual(['Bearer b', 'Bearer b', 'Bearer b']);
+});
+
+test('a fault that does not pass breaks the body, with what Cloud Storage said', async () => {
+  let requests = 0;
+  const source = await serve((_request, response) => {
+    requests += 1;
+    response.statusCode = 503;
+    response.end(JSON.stringify({ error: { message: 'come later', errors: [{ reason: 'backendError' }] } }));
+  });
+  const body = bodyOf(source.url);
+  await expect(body.toArray()).rejects.toMatchObject({
+    code: 503,
+    message: 'come later',
+    errors: [{ reason: 'backendError' }],
+  });
+  expect(requests).toBe(3);
+});
+
+test('a refusal is not asked for twice', async () => {
+  let requests = 0;
+  const source = await serve((_request, response) => {
+    requests += 1;
+    response.statusCode = 403;
+    response.end('no JSON');
+  });
+  await expect(bodyOf(source.url).toArray()).rejects.toMatchObject({ code: 403 });
+  expect(requests).toBe(1);
+});
+
+test('a body that ends before its length breaks', async () => {
+  const source = await serve((request, response) => {
+    response.setHeader('content-length', 1000);
+    response.write(Buffer.alloc(500), () => request.socket.destroy());
+  });
+  await expect(bodyOf(source.url).toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
+});
