@@ -14,7 +14,7 @@ export type RoleArn = Brand<'RoleArn'>;
 export type AwsAccountId = Brand<'AwsAccountId'>;
 /** An S3 bucket's name (not its ARN). */
 export type BucketName = Brand<'BucketName'>;
-/** A KMS key or alias, `arn:aws:kms:<region>:<12 digits>:key/<id>`. */
+/** A KMS key, `arn:aws:kms:<region>:<12 digits>:key/<id>`. */
 export type KmsKeyArn = Brand<'KmsKeyArn'>;
 /** What every key begins with, without a slash at either end. */
 export type BucketPath = Brand<'BucketPath'>;

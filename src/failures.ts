@@ -61,6 +61,9 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
       error,
     );
   }
+  if (isOfClocks(said)) {
+    return transient(`Could not assume the vendor role ${where}: ${said.message}. ${mendClock}`, error);
+  }
   // An expired identity is not named here: the SDK's chain renews it where it can be renewed.
   if (unknownIdentityErrors.has(said.name)) {
     return failure(
@@ -72,6 +75,15 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
   }
   return transient(`Could not assume the vendor role ${where}: ${said.message}`, error);
 }
+
+/**
+ * The time of a signature is too far from AWS's (S3 API reference, "Error responses", RequestTimeTooSkewed; IAM user guide,
+ * "Troubleshoot SigV4", signature expired or not yet current). Nobody's policy is wrong.
+ */
+const isOfClocks = ({ name, message }: Answer): boolean =>
+  name === 'RequestTimeTooSkewed' || /^Signature (expired|not yet current)/.test(message);
+
+const mendClock = "Where this goes on, the worker's clock is wrong: let its machine follow a time server";
 
 /** The key does not exist, or the secret is not that key's (IAM and STS API references, "Common errors"). */
 const unknownIdentityErrors = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
@@ -96,7 +108,8 @@ export function customerRoleFailure(
       error,
     );
   }
-  return transient(`Could not assume the customer role ${where}: ${said.message}`, error);
+  const clock = isOfClocks(said) ? `. ${mendClock}` : '';
+  return transient(`Could not assume the customer role ${where}: ${said.message}${clock}`, error);
 }
 
 /** A role that anybody with our vendor role's help could be led into: the external id is what stops that. */
@@ -137,8 +150,16 @@ export function putFailure(
       error,
     );
   }
+  if (isOfClocks(said)) return transient(`S3 refused a put ${where}: ${said.message}. ${mendClock}`, error);
   if (said.name === 'NoSuchBucket') {
     return refused('BucketMissing', `create the bucket ${bucket}, or connect again with the bucket that is meant.`);
+  }
+  const denying = denyingPolicyIn(said.message);
+  if (isRefusal(said) && denying !== undefined) {
+    return refused(
+      'BucketAccessDenied',
+      `${denying} denies it: take out the statement, or let its conditions (on encryption, checksums, networks …) admit ${roleArn} in s3:PutObject and s3:PutObjectAcl on the bucket ${bucket}. No statement that allows can outweigh it.`,
+    );
   }
   if (isRefusal(said)) {
     return refused(
@@ -154,6 +175,13 @@ export function putFailure(
   }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
 }
+
+/** IAM user guide, "Troubleshoot access denied error messages": which kind of policy denies, if one does. */
+const denyingPolicyIn = (message: string): string | undefined => {
+  const [, kind] = /with an explicit deny in an? ([\w -]+)/.exec(message) ?? [];
+  if (kind === undefined) return undefined;
+  return kind.startsWith('resource-based policy') ? "the bucket's policy" : `a policy of the kind "${kind}"`;
+};
 
 /** KMS's own faults, which S3 hands on (KMS API reference, "Common errors"). */
 const passingKmsErrors = /Throttling|Internal|DependencyTimeout|LimitExceeded/;

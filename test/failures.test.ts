@@ -103,6 +103,35 @@ test('every failure type that an answer can lead to has a case above', () => {
   expect([...covered].toSorted()).toEqual(Object.keys(failureRules).toSorted());
 });
 
+test("clocks that differ are nobody's policy: it is tried again, and the clock is named", () => {
+  const tooSkewed = "The difference between the request time and the server's time is too large";
+  const expired =
+    'Signature expired: 20230102T150400Z is now earlier than 20230102T160400Z (20230102T161900Z - 15 min.)';
+  const early = 'Signature not yet current: 20230102T170400Z is still later than 20230102T160400Z';
+  for (const skewed of [
+    put(s3(403, 'RequestTimeTooSkewed', tooSkewed)),
+    vendorRole(sts(403, 'SignatureDoesNotMatch', expired)),
+    vendorRole(sts(403, 'SignatureDoesNotMatch', early)),
+    customerRole(sts(403, 'SignatureDoesNotMatch', expired)),
+  ]) {
+    expect(skewed).toMatchObject({ type: 'Transient', nonRetryable: false });
+    expect(skewed.message).toContain("the worker's clock is wrong");
+  }
+});
+
+test.each([
+  ['a resource-based policy', "the bucket's policy denies it"],
+  ['a service control policy', 'a policy of the kind "service control policy" denies it'],
+  ['a session policy', 'a policy of the kind "session policy" denies it'],
+])('an explicit deny in %s is told from a missing permission', (where, told) => {
+  const { type, message } = put(
+    s3(403, 'AccessDenied', `${notAuthorised('s3:PutObject')} with an explicit deny in ${where}`),
+  );
+  expect(type).toBe('BucketAccessDenied');
+  expect(message).toContain(told);
+  expect(message).not.toContain('permission policy must be');
+});
+
 test('a refused put names bucket and key, what S3 said, and the permission policy that is needed', () => {
   const { message } = put(s3(403, 'AccessDenied', 'Access Denied'));
   expect(message).toContain(`[bucket=acme-dreamdata key=${key}]: AccessDenied: Access Denied.`);

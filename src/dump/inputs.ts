@@ -124,10 +124,15 @@ export function parsePath(value: unknown): BucketPath {
   return text as BucketPath;
 }
 
-/** `arn:aws:kms:<region>:<account>:key/<id>`, or an alias's. */
+/** `arn:aws:kms:<region>:<account>:key/<id>`. The policies that `policies` prints could not name an alias. */
 export function parseKmsKeyArn(value: unknown): KmsKeyArn {
   const text = required('KMS key ARN', value);
-  if (!/^arn:aws:kms:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:(key|alias)\/[\w/-]+$/.test(text)) {
+  if (!/^arn:aws:kms:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:key\/[\w-]+$/.test(text)) {
+    if (/^arn:aws:kms:.+:alias\//.test(text)) {
+      throw new InvalidInput(
+        `KMS key ARN ${quote(text)} is an alias's, which no policy can name as a resource: give the key's own ARN, which ends in key/ and the key's id.`,
+      );
+    }
     throw new InvalidInput(
       `KMS key ARN ${quote(text)} is malformed: it looks like arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab.`,
     );

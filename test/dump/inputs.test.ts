@@ -214,6 +214,12 @@ test.each(['1234abcd', 'arn:aws:kms:eu-west-1:111122223333:key/*', 'arn:aws:s3::
   },
 );
 
+test('the ARN of an alias is refused, as no policy can name it: the key itself is asked for', () => {
+  expect(refusal(() => parseKmsKeyArn('arn:aws:kms:eu-west-1:111122223333:alias/exports'))).toContain(
+    "is an alias's, which no policy can name as a resource: give the key's own ARN",
+  );
+});
+
 test.each(['1234abcd', 'arn:aws:kms:europe:111122223333:key/1', 'arn:aws:kms:eu-west-1:1111:key/1'])(
   "'%s' is refused as the key of a destination",
   (kmsKeyArn) => {
