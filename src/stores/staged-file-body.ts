@@ -56,7 +56,7 @@ export class StagedFileBody extends Readable {
 
   override _destroy(error: Error | null, destroyed: (error: Error | null) => void): void {
     // One that was read to its end leaves its connection to the next.
-    if (this.response?.complete !== true) this.request?.destroy();
+    if (this.response?.readableEnded !== true) this.request?.destroy();
     unusedPieces.push(this.pieces);
     destroyed(error);
   }

@@ -132,3 +132,16 @@ test('a body that ends before its length breaks', async () => {
   });
   await expect(bodyOf(source.url).toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
+
+test('a body that is given up when all of it has arrived and not all was read closes its connection too', async () => {
+  const closed = Promise.withResolvers<string>();
+  const source = await serve((request, response) => {
+    request.socket.once('close', () => closed.resolve('closed'));
+    response.end(Buffer.alloc(128 * 1024 + 10));
+  });
+  source.server.keepAliveTimeout = 0;
+  const body = bodyOf(source.url);
+  await new Promise((resolve) => body.once('readable', resolve));
+  body.destroy();
+  expect(await closed.promise).toBe('closed');
+});
