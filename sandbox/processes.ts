@@ -94,10 +94,16 @@ export async function untilReady(running: Running, isReady: () => Promise<boolea
   }
 }
 
+/** A certificate that this process does not trust is answer enough. */
 export const answers = (url: string) => async (): Promise<boolean> => {
-  const response = await fetch(url);
-  await response.body?.cancel();
-  return response.status < 500;
+  try {
+    const response = await fetch(url);
+    await response.body?.cancel();
+    return response.status < 500;
+  } catch (error) {
+    const { code = '' } = ((error as Error).cause ?? {}) as { code?: string };
+    return /CERT/.test(code);
+  }
 };
 
 /** Below those that systems give out by themselves: nobody else is given it before the program that it is for listens. */

@@ -7,6 +7,7 @@ import type { Storage } from '@google-cloud/storage';
 import type { AccountId, BucketName } from '../src/contract';
 import { createBigQuery, createStorage, type GoogleEndpoints } from '../src/stores/google-clients';
 import { CustomerAccount, setUpVendor, startAws } from './aws';
+import { startCloudStorage } from './cloud-storage';
 import { Part } from './part';
 import {
   answers,
@@ -19,7 +20,6 @@ import {
   type Running,
 } from './processes';
 import { givenTemporalAddress, startTemporalServer, type TemporalServer } from './temporal-server';
-import { ensureTool, fakeGcsServer } from './toolchain';
 
 export interface SandboxOptions {
   /** `usual` are the ports that the programs are known by; `free` are whichever are. */
@@ -87,7 +87,9 @@ export class Sandbox {
       const servers: Servers = {
         temporal: await part(() => startTemporalServer(temporalPorts, path.join(folder, 'temporal.db'), say)),
         aws: await part(() => startAws(ports.aws, say, path.join(folder, 'aws'))),
-        storage: await part(() => startStorage(ports.storage, path.join(folder, 'storage'), say)),
+        storage: await part(() =>
+          startCloudStorage({ port: ports.storage, folder: path.join(folder, 'storage'), say }),
+        ),
         bigquery: await part(() => startBigQuery(ports, path.join(folder, 'bigquery.db'), options)),
       };
 
@@ -187,20 +189,6 @@ async function choosePorts(which: SandboxOptions['ports']): Promise<Ports> {
     storage: await choose('storage'),
     bigquery: await choose('bigquery'),
   };
-}
-
-async function startStorage(port: number, folder: string, say: (line: string) => void): Promise<Running> {
-  const program = await ensureTool(fakeGcsServer, say);
-  const url = `http://127.0.0.1:${port}`;
-  const args = ['-scheme', 'http', '-host', '127.0.0.1', '-port', String(port), '-filesystem-root', folder];
-  const running = start(
-    'The Cloud Storage stand-in (fake-gcs-server)',
-    program,
-    [...args, '-external-url', url, '-public-host', `127.0.0.1:${port}`, '-log-level', 'warn'],
-    { GOMEMLIMIT: '512MiB', GOGC: '50' },
-  );
-  await untilReady(running, answers(`${url}/_internal/healthcheck`));
-  return running;
 }
 
 async function startBigQuery(ports: Ports, databaseFile: string, options: SandboxOptions): Promise<Running> {

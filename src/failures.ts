@@ -61,11 +61,8 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
       error,
     );
   }
-  if (isOfClocks(said)) {
-    return transient(`Could not assume the vendor role ${where}: ${said.message}. ${mendClock}`, error);
-  }
   // An expired identity is not named here: the SDK's chain renews it where it can be renewed.
-  if (unknownIdentityErrors.has(said.name)) {
+  if (unknownIdentityErrors.has(said.name) && !isOfClocks(said)) {
     return failure(
       'VendorRoleNotAssumable',
       `AWS does not take the worker's own credentials, with which it assumes the vendor role ${where}: ${said.name}: ${said.message}.`,
@@ -73,7 +70,7 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
       error,
     );
   }
-  return transient(`Could not assume the vendor role ${where}: ${said.message}`, error);
+  return transient(`Could not assume the vendor role ${where}: ${said.message}${clockHint(said)}`, error);
 }
 
 /**
@@ -83,7 +80,8 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
 const isOfClocks = ({ name, message }: Answer): boolean =>
   name === 'RequestTimeTooSkewed' || /^Signature (expired|not yet current)/.test(message);
 
-const mendClock = "Where this goes on, the worker's clock is wrong: let its machine follow a time server";
+const clockHint = (said: Answer): string =>
+  isOfClocks(said) ? ". Where this goes on, the worker's clock is wrong: let its machine follow a time server" : '';
 
 /** The key does not exist, or the secret is not that key's (IAM and STS API references, "Common errors"). */
 const unknownIdentityErrors = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
@@ -108,8 +106,7 @@ export function customerRoleFailure(
       error,
     );
   }
-  const clock = isOfClocks(said) ? `. ${mendClock}` : '';
-  return transient(`Could not assume the customer role ${where}: ${said.message}${clock}`, error);
+  return transient(`Could not assume the customer role ${where}: ${said.message}${clockHint(said)}`, error);
 }
 
 /** A role that anybody with our vendor role's help could be led into: the external id is what stops that. */
@@ -150,21 +147,16 @@ export function putFailure(
       error,
     );
   }
-  if (isOfClocks(said)) return transient(`S3 refused a put ${where}: ${said.message}. ${mendClock}`, error);
   if (said.name === 'NoSuchBucket') {
     return refused('BucketMissing', `create the bucket ${bucket}, or connect again with the bucket that is meant.`);
   }
-  const denying = denyingPolicyIn(said.message);
-  if (isRefusal(said) && denying !== undefined) {
-    return refused(
-      'BucketAccessDenied',
-      `${denying} denies it: take out the statement, or let its conditions (on encryption, checksums, networks …) admit ${roleArn} in s3:PutObject and s3:PutObjectAcl on the bucket ${bucket}. No statement that allows can outweigh it.`,
-    );
-  }
   if (isRefusal(said)) {
+    const denying = denyingPolicyIn(said.message);
     return refused(
       'BucketAccessDenied',
-      `the bucket must belong to account ${bucketOwner}, no bucket policy may deny ${roleArn}, and the role's permission policy must be ${json(permissionPolicy(bucket))}`,
+      denying === undefined
+        ? `the bucket must belong to account ${bucketOwner}, no bucket policy may deny ${roleArn}, and the role's permission policy must be ${json(permissionPolicy(bucket))}`
+        : `${denying} denies it: take out the statement, or let its conditions (on encryption, checksums, networks …) admit ${roleArn} in s3:PutObject and s3:PutObjectAcl on the bucket ${bucket}. No statement that allows can outweigh it.`,
     );
   }
   if (permanentPutErrors.has(said.name)) {
@@ -173,7 +165,7 @@ export function putFailure(
       `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`,
     );
   }
-  return transient(`Could not put ${where}: ${said.name}: ${said.message}`, error);
+  return transient(`Could not put ${where}: ${said.name}: ${said.message}${clockHint(said)}`, error);
 }
 
 /** IAM user guide, "Troubleshoot access denied error messages": which kind of policy denies, if one does. */

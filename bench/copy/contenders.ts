@@ -1,10 +1,11 @@
 /** Ours and rclone, each as a process of its own that copies one case and says what it took. */
-import path from 'node:path';
 import { compiled, start } from '../../sandbox/processes';
 import { ensureTool, rclone } from '../../sandbox/toolchain';
+import { tableFolder } from '../../src/dump/keys';
 import type { Case } from './cases';
 import { accessKeyId, customerBucket, secretAccessKey, type Servers } from './servers';
-import { stagingBucket, stagingPrefixOf } from './staged-data';
+import { folder, settings } from './our-dump';
+import { stagingBucket, stagingPrefixOf, tableOf } from './staged-data';
 import type { Taken } from './taken';
 
 export interface Scene {
@@ -19,8 +20,8 @@ export interface Scene {
 }
 
 /** The folder of the customer's bucket in which a contender's objects are. */
-export const deliveredFolder = (contender: 'ours' | 'rclone', { name }: Case): string =>
-  contender === 'ours' ? path.join('ours', '2023-01-02T15:04', name) : path.join('rclone', name);
+export const deliveredFolder = (contender: 'ours' | 'rclone', what: Case): string =>
+  contender === 'ours' ? tableFolder(settings, folder, tableOf(what)) : `rclone/${what.name}`;
 
 export async function runOurs(scene: Scene, what: Case): Promise<Taken> {
   const { servers, profileFolder } = scene;

@@ -2,16 +2,15 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { S3Client } from '@aws-sdk/client-s3';
 import { createCopyShards } from '../../src/activities/copy-shards';
-import type { Copied } from '../../src/contract';
+import { dumpWorkflowId, type Copied } from '../../src/contract';
 import { shardRanges } from '../../src/dump/keys';
 import { inLanes } from '../../src/dump/lanes';
 import { readWorkerConfig } from '../../src/config';
-import { parseDestination } from '../../src/dump/inputs';
 import { S3CustomerBuckets } from '../../src/stores/customer-bucket';
 import { createStorage } from '../../src/stores/google-clients';
 import { GcsStagingBuckets } from '../../src/stores/staging-bucket';
 import { fullCases, quickCases } from './cases';
-import { customerBucket } from './servers';
+import { accountId, folder, settings } from './our-dump';
 import { stagingBucket, stagingPrefixOf, tableOf } from './staged-data';
 import type { Taken } from './taken';
 
@@ -36,7 +35,7 @@ function forgetSessionTokens(): void {
 
 const newEnvironment = (): MockActivityEnvironment =>
   new MockActivityEnvironment({
-    workflowExecution: { workflowId: 'dump/acc_bench/2023-01-02T15:04', runId: 'bench' },
+    workflowExecution: { workflowId: dumpWorkflowId(accountId, folder), runId: 'bench' },
   });
 
 async function main(name: string, quick: boolean): Promise<Taken> {
@@ -48,11 +47,6 @@ async function main(name: string, quick: boolean): Promise<Taken> {
     staging: new GcsStagingBuckets(createStorage(config.googleEndpoints, config.googleProject)),
     customerBuckets: new S3CustomerBuckets({ vendorRoleArn, region, forcePathStyle }),
     shardsInFlight: config.shardsInFlight,
-  });
-  const settings = parseDestination({
-    roleArn: 'arn:aws:iam::111122223333:role/bench',
-    bucket: customerBucket,
-    path: 'ours',
   });
   const { shards: shardCount, shardBytes } = what;
   const sizeBytes = shardCount * shardBytes;

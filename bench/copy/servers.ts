@@ -3,18 +3,14 @@ import { mkdirSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { startCloudStorage, type Certificate } from '../../sandbox/cloud-storage';
 import { answers, freePort, start, untilReady, type Running } from '../../sandbox/processes';
-import { ensureTool, fakeGcsServer, run, SandboxError, versitygw } from '../../sandbox/toolchain';
+import { ensureTool, run, SandboxError, versitygw } from '../../sandbox/toolchain';
 
 export const customerBucket = 'bench-customer';
 /** versitygw's accounts are named by their keys: so the bucket's owner is the account of the customer role. */
 export const accessKeyId = '111122223333';
 export const secretAccessKey = 'bench-secret';
-
-export interface Certificate {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-}
 
 /** A certificate of our own for 127.0.0.1, which clients are told to trust. */
 export async function createCertificate(folder: string): Promise<Certificate> {
@@ -47,55 +43,27 @@ export async function startServers(
   cpuSecondsOf: (pid: number) => number | undefined,
   say: (line: string) => void,
 ): Promise<Servers> {
-  const storage = await startStorage(gcsFolder(folder), certificate, say);
+  const storage = await startCloudStorage({ port: await freePort(), folder: gcsFolder(folder), certificate, say });
   const s3 = await startS3(s3Folder(folder), certificate, say);
   return {
     storageUrl: storage.url,
     s3Url: s3.url,
     cpuSeconds: () => {
-      const [ofStorage, ofS3] = [cpuSecondsOf(storage.running.pid), cpuSecondsOf(s3.running.pid)];
+      const [ofStorage, ofS3] = [cpuSecondsOf(storage.pid), cpuSecondsOf(s3.pid)];
       return ofStorage === undefined || ofS3 === undefined ? undefined : ofStorage + ofS3;
     },
     async stop() {
-      await storage.running.stop();
-      await s3.running.stop();
+      await storage.stop();
+      await s3.stop();
     },
   };
-}
-
-interface Server {
-  readonly url: string;
-  readonly running: Running;
-}
-
-async function startStorage(
-  folder: string,
-  certificate: Certificate | undefined,
-  say: (line: string) => void,
-): Promise<Server> {
-  const port = await freePort();
-  const scheme = certificate === undefined ? 'http' : 'https';
-  const url = `${scheme}://127.0.0.1:${port}`;
-  const tls =
-    certificate === undefined
-      ? []
-      : ['-cert-location', certificate.certificateFile, '-private-key-location', certificate.keyFile];
-  const where = ['-host', '127.0.0.1', '-port', String(port), '-filesystem-root', folder, '-external-url', url];
-  const running = start(
-    'The Cloud Storage stand-in (fake-gcs-server)',
-    await ensureTool(fakeGcsServer, say),
-    ['-scheme', scheme, ...where, '-public-host', `127.0.0.1:${port}`, '-log-level', 'warn', ...tls],
-    { GOMEMLIMIT: '512MiB', GOGC: '50' },
-  );
-  await untilReady(running, listens(url, `${url}/_internal/healthcheck`));
-  return { url, running };
 }
 
 async function startS3(
   folder: string,
   certificate: Certificate | undefined,
   say: (line: string) => void,
-): Promise<Server> {
+): Promise<Running & { readonly url: string }> {
   mkdirSync(path.join(folder, customerBucket), { recursive: true });
   const port = await freePort();
   const tls = certificate === undefined ? [] : ['--cert', certificate.certificateFile, '--key', certificate.keyFile];
@@ -107,19 +75,9 @@ async function startS3(
     {},
   );
   const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
-  await untilReady(running, listens(url, url));
-  return { url, running };
+  await untilReady(running, answers(url));
+  return { ...running, url };
 }
-
-/** This process does not trust the bench's certificate; that it is shown one is enough. */
-const listens = (url: string, healthUrl: string) => async (): Promise<boolean> => {
-  try {
-    return await answers(healthUrl)();
-  } catch (error) {
-    const { code = '' } = ((error as Error).cause ?? {}) as { code?: string };
-    return url.startsWith('https:') && /CERT/.test(code);
-  }
-};
 
 export interface Sts {
   readonly url: string;

@@ -7,8 +7,8 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import type { Storage } from '@google-cloud/storage';
-import { answers, freePort, start, untilReady, type Running } from '../../sandbox/processes';
-import { ensureTool, fakeGcsServer } from '../../sandbox/toolchain';
+import { startCloudStorage } from '../../sandbox/cloud-storage';
+import { freePort } from '../../sandbox/processes';
 import { stagingFailure } from '../../src/failures';
 import { createStorage } from '../../src/stores/google-clients';
 import { GcsStagingBuckets, type StagedFile } from '../../src/stores/staging-bucket';
@@ -18,24 +18,15 @@ const bucket = 'vendor-staging-eu';
 const missingBucket = 'no-such-bucket';
 
 let folder: string;
-let server: Running;
+let server: Awaited<ReturnType<typeof startCloudStorage>>;
 let storageUrl: string;
 let storage: Storage;
 let staging: GcsStagingBuckets;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'staging-test-'));
-  const port = await freePort();
-  storageUrl = `http://127.0.0.1:${port}`;
-  server = start(
-    'The Cloud Storage stand-in (fake-gcs-server)',
-    await ensureTool(fakeGcsServer, () => {}),
-    ['-scheme', 'http', '-host', '127.0.0.1', '-port', String(port), '-filesystem-root', folder]
-      .concat(['-external-url', storageUrl, '-public-host', `127.0.0.1:${port}`])
-      .concat(['-log-level', 'warn']),
-    {},
-  );
-  await untilReady(server, answers(`${storageUrl}/_internal/healthcheck`));
+  server = await startCloudStorage({ port: await freePort(), folder, say: () => {} });
+  storageUrl = server.url;
   storage = createStorage({ storage: storageUrl }, 'vendor-prod');
   staging = new GcsStagingBuckets(storage);
   await storage.createBucket(bucket, { location: 'EU' });
