@@ -1,14 +1,12 @@
 /** One copying process: the worker's own activity and stores, called without Temporal. Prints what it took as JSON. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { S3Client } from '@aws-sdk/client-s3';
-import { createCopyShards } from '../../src/activities/copy-shards';
+import { createCopyActivities } from '../../src/activities';
 import { dumpWorkflowId, type Copied } from '../../src/contract';
 import { shardRanges } from '../../src/dump/keys';
 import { inLanes } from '../../src/dump/lanes';
 import { readWorkerConfig } from '../../src/config';
-import { S3CustomerBuckets } from '../../src/stores/customer-bucket';
-import { createStorage } from '../../src/stores/google-clients';
-import { GcsStagingBuckets } from '../../src/stores/staging-bucket';
+import { createDeps } from '../../src/workers';
 import { fullCases, quickCases } from './cases';
 import { accountId, folder, settings } from './our-dump';
 import { stagingBucket, stagingPrefixOf, tableOf } from './staged-data';
@@ -42,12 +40,8 @@ async function main(name: string, quick: boolean): Promise<Taken> {
   forgetSessionTokens();
   const what = (quick ? quickCases : fullCases).find((each) => each.name === name);
   if (what === undefined) throw new Error(`There is no case ${name}.`);
-  const { vendorRoleArn, awsRegion: region, s3ForcePathStyle: forcePathStyle, ...config } = readWorkerConfig();
-  const copyShards = createCopyShards({
-    staging: new GcsStagingBuckets(createStorage(config.googleEndpoints, config.googleProject)),
-    customerBuckets: new S3CustomerBuckets({ vendorRoleArn, region, forcePathStyle }),
-    shardsInFlight: config.shardsInFlight,
-  });
+  const config = readWorkerConfig();
+  const { copyShards } = createCopyActivities(createDeps(config));
   const { shards: shardCount, shardBytes } = what;
   const sizeBytes = shardCount * shardBytes;
   const staged = { stagingBucket, stagingPrefix: stagingPrefixOf(what), shardCount, sizeBytes };
