@@ -22,8 +22,12 @@ export interface WorkerConfig {
   readonly stagingBucketByLocation: ReadonlyMap<string, string>;
   /** `copyShards` activities at a time in this process. */
   readonly copyActivities: number;
-  /** Shards that one `copyShards` activity streams side by side. */
+  /** Shards that this process streams side by side, where they are small. */
   readonly shardsInFlight: number;
+  /** For the bytes of all shards that the worker streams; absent, as fast as it goes. */
+  readonly copyBandwidthMBPerSecond: number | undefined;
+  /** For the buffers of all shards that the worker streams; absent, what the shards in flight need. */
+  readonly copyMemoryMB: number | undefined;
   /** Where notices go; absent, there are none. */
   readonly notices: WebhookSettings | undefined;
   /** Which version of which Worker Deployment this is; absent, the worker is not versioned. */
@@ -40,11 +44,25 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     googleProject: given(env, 'GOOGLE_CLOUD_PROJECT'),
     googleEndpoints: { bigquery: given(env, 'BIGQUERY_ENDPOINT'), storage: given(env, 'STORAGE_ENDPOINT') },
     stagingBucketByLocation: setting(env, 'STAGING_BUCKETS', parseStagingBuckets),
-    copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '4'),
-    shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '4'),
+    copyActivities: setting(env, 'COPY_ACTIVITIES', parseCount, '8'),
+    shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '32'),
+    copyBandwidthMBPerSecond: optional(env, 'COPY_BANDWIDTH_MB_PER_SECOND', parseAmount),
+    copyMemoryMB: optional(env, 'COPY_MEMORY_MB', parseAmount),
     notices: readNotices(env),
     deploymentVersion: readDeploymentVersion(env),
     production: env['NODE_ENV'] === 'production',
+  };
+}
+
+/** The settings by which `processes` together keep to what is set for their worker. */
+export function copyingShare(processes: number, env: Environment = process.env): Record<string, string> {
+  const { copyBandwidthMBPerSecond, copyMemoryMB } = readWorkerConfig(env);
+  const share = (amount: number): string => (amount / processes).toFixed(6);
+  return {
+    ...(copyBandwidthMBPerSecond === undefined
+      ? {}
+      : { COPY_BANDWIDTH_MB_PER_SECOND: share(copyBandwidthMBPerSecond) }),
+    ...(copyMemoryMB === undefined ? {} : { COPY_MEMORY_MB: share(copyMemoryMB) }),
   };
 }
 
@@ -56,7 +74,7 @@ export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectCo
 
 /** What payloads are encrypted with, by workers and clients alike; absent, they are plain. */
 export const readPayloadKeys = (env: Environment = process.env): PayloadKeys | undefined =>
-  given(env, 'PAYLOAD_KEY_FILE') === undefined ? undefined : setting(env, 'PAYLOAD_KEY_FILE', readKeyFile);
+  optional(env, 'PAYLOAD_KEY_FILE', readKeyFile);
 
 export interface CodecServerConfig extends CodecServerSettings {
   readonly keys: PayloadKeys;
@@ -115,6 +133,9 @@ function setting<T>(env: Environment, name: string, parse: (value: string) => T,
   }
 }
 
+const optional = <T>(env: Environment, name: string, parse: (value: string) => T): T | undefined =>
+  given(env, name) === undefined ? undefined : setting(env, name, parse);
+
 /** `EU=acme-staging-eu,US=acme-staging-us`. Bucket naming rules of the Cloud Storage documentation. */
 function parseStagingBuckets(text: string): Map<string, string> {
   const buckets = new Map<string, string>();
@@ -131,6 +152,14 @@ function parseStagingBuckets(text: string): Map<string, string> {
 
 function parseCount(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidInput(`'${text}' is not a whole number from 1 to 9999.`);
+  return Number(text);
+}
+
+/** In MB. A part of one is taken, as a worker's are shared among its processes. */
+function parseAmount(text: string): number {
+  if (!/^\d{1,7}(\.\d{1,6})?$/.test(text) || Number(text) <= 0) {
+    throw new InvalidInput(`'${text}' is not a number greater than 0.`);
+  }
   return Number(text);
 }
 

@@ -49,6 +49,11 @@ function transient(message: string, cause: unknown, retryDelayMs?: number): Appl
   });
 }
 
+/** A store asks for a slower pace: whoever puts many at a time puts fewer. */
+function slowDown(message: string, cause: unknown): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'SlowDown', message, nonRetryable: false, ...causeOf(cause) });
+}
+
 /** A failed AssumeRole (STS API reference, "AssumeRole", Errors). */
 export function vendorRoleFailure(error: unknown, vendorRoleArn: string): ApplicationFailure {
   const said = answerOf(error);
@@ -165,8 +170,14 @@ export function putFailure(
       `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`,
     );
   }
+  if (slowDownErrors.test(said.name)) {
+    return slowDown(`S3 asks for a slower pace ${where}: ${said.name}: ${said.message}`, error);
+  }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}${clockHint(said)}`, error);
 }
+
+/** S3 user guide, "Best practices design patterns"; KMS counts its requests by the account, too (KMS developer guide). */
+const slowDownErrors = /^(SlowDown|ServiceUnavailable|RequestLimitExceeded|(KMS\.)?ThrottlingException)$/;
 
 /** IAM user guide, "Troubleshoot access denied error messages": which kind of policy denies, if one does. */
 const denyingPolicyIn = (message: string): string | undefined => {
@@ -246,6 +257,9 @@ export function stagingFailure(error: unknown, bucket: string, name?: string): A
       'StagingAccessDenied',
       `give the worker's Google identity storage.objects.create, get, list and delete on gs://${bucket} (roles/storage.objectUser).`,
     );
+  }
+  if (said.status === 429 || isThrottled) {
+    return slowDown(`Cloud Storage asks for a slower pace ${where}: ${said.message}`, error);
   }
   return transient(`Cloud Storage did not answer as it should ${where}: ${said.message}`, error);
 }

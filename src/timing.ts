@@ -33,6 +33,9 @@ export const rateLimitRetryDelayMs = 5 * second;
 /** A shard's bytes are asked for again so long after a fault that may pass. What lasts longer is Temporal's to retry. */
 export const stagedFileRetryMs: readonly number[] = [second / 10, second];
 
+/** A shard takes its next turn so long after S3 asked for a slower pace. What lasts longer is Temporal's to retry. */
+export const slowDownRetryMs: readonly number[] = [second, 2 * second, 4 * second, 8 * second, 16 * second];
+
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
 /**
@@ -84,6 +87,9 @@ export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as cons
 export const shutdownGraceMs = 20 * second;
 /** After this the process ends whatever hangs. */
 export const shutdownForceMs = 30 * second;
+
+/** Before a copying process that ended is started again: at once the first time, gently where it ends again and again. */
+export const copyProcessRestartMs: readonly number[] = [0, second, 5 * second, 20 * second, minute];
 
 /** A run may be announced by a clock that is a little ahead of Temporal's, no more. */
 export const clockSkewMs = 10 * minute;

@@ -6,8 +6,11 @@ import { createControlActivities, createCopyActivities, createNoticeActivities, 
 import type { WorkerConfig } from './config';
 import { taskQueues } from './contract';
 import { InvalidInput } from './dump/inputs';
+import { Pace } from './dump/pace';
+import { ShardSlots } from './dump/shard-slots';
 import { S3CustomerBuckets } from './stores/customer-bucket';
 import { createBigQuery, createStorage } from './stores/google-clients';
+import { streamedShardMemoryBytes } from './stores/staged-file-body';
 import { GcsStagingBuckets } from './stores/staging-bucket';
 import { BigQueryWarehouse } from './stores/warehouse';
 import { HttpWebhook, type Webhook } from './stores/webhook';
@@ -15,16 +18,25 @@ import { heartbeatThrottleMs, shutdownForceMs, shutdownGraceMs } from './timing'
 import { workflowBundlePath } from './workflow-bundle';
 
 export function createDeps(config: WorkerConfig): ActivityDeps {
+  const { copyBandwidthMBPerSecond: bandwidth } = config;
+  const pace = bandwidth === undefined ? undefined : new Pace(bandwidth * bytesPerMB);
   const { vendorRoleArn, awsRegion: region, s3ForcePathStyle: forcePathStyle, googleEndpoints, googleProject } = config;
   return {
     warehouse: new BigQueryWarehouse(createBigQuery(googleEndpoints, googleProject)),
-    staging: new GcsStagingBuckets(createStorage(googleEndpoints, googleProject)),
+    staging: new GcsStagingBuckets(createStorage(googleEndpoints, googleProject), { pace }),
     stagingBucketByLocation: config.stagingBucketByLocation,
     customerBuckets: new S3CustomerBuckets({ vendorRoleArn, region, forcePathStyle }),
-    shardsInFlight: config.shardsInFlight,
+    shardSlots: new ShardSlots(shardsInFlight(config)),
     webhook: config.notices === undefined ? undefined : new HttpWebhook(config.notices),
   };
 }
+
+const bytesPerMB = 1e6;
+
+const shardsInFlight = ({ shardsInFlight: most, copyMemoryMB }: WorkerConfig): number =>
+  copyMemoryMB === undefined
+    ? most
+    : Math.max(Math.min(Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes), most), 1);
 
 /** Requests to the receiver that this process makes side by side. */
 const noticesAtATime = 10;
@@ -95,14 +107,37 @@ function workflowCode(
   return { workflowBundle: { codePath } };
 }
 
-/** Temporal's runtime shuts them all down on SIGTERM and SIGINT; where one fails, the others are shut down too. */
-export async function runTogether(workers: readonly Worker[]): Promise<void> {
-  const runs = workers.map((worker) => worker.run());
+/** What runs until it is told to stop. */
+export interface Stoppable {
+  run(): Promise<void>;
+  /** Telling it twice, or after its end, does no harm. */
+  stop(): void;
+}
+
+export const stoppable = (worker: Worker): Stoppable => ({
+  run: () => worker.run(),
+  stop: () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  },
+});
+
+/** Until SIGTERM or SIGINT, or until the process that started this one lets go of it. Where one fails, all are stopped. */
+export async function runTogether(parts: readonly Stoppable[]): Promise<void> {
+  const stop = (): void => {
+    for (const part of parts) part.stop();
+  };
+  const stopping = ['SIGTERM', 'SIGINT', 'disconnect'] as const;
+  for (const event of stopping) process.once(event, stop);
+  const runs = parts.map((part) => part.run());
+  // Let go of while it was starting. Without a parent it is undefined.
+  if ((process.connected as boolean | undefined) === false) stop();
   try {
     await Promise.all(runs);
   } catch (error) {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    stop();
     await Promise.allSettled(runs);
     throw error;
+  } finally {
+    for (const event of stopping) process.off(event, stop);
   }
 }

@@ -1,4 +1,4 @@
-import { readWorkerConfig } from '../src/config';
+import { copyingShare, readWorkerConfig } from '../src/config';
 import { InvalidInput } from '../src/dump/inputs';
 
 const staging = { STAGING_BUCKETS: 'EU=acme-staging-eu' };
@@ -11,8 +11,10 @@ test('only the staging buckets must be set; the rest has defaults', () => {
     googleProject: undefined,
     googleEndpoints: { bigquery: undefined, storage: undefined },
     stagingBucketByLocation: new Map([['EU', 'acme-staging-eu']]),
-    copyActivities: 4,
-    shardsInFlight: 4,
+    copyActivities: 8,
+    shardsInFlight: 32,
+    copyBandwidthMBPerSecond: undefined,
+    copyMemoryMB: undefined,
     notices: undefined,
     deploymentVersion: undefined,
     production: false,
@@ -30,6 +32,8 @@ test('every setting is read from the environment', () => {
     STAGING_BUCKETS: 'eu=acme-staging-eu, europe-west1 = acme-staging-belgium',
     COPY_ACTIVITIES: '16',
     COPY_SHARDS_IN_FLIGHT: '8',
+    COPY_BANDWIDTH_MB_PER_SECOND: '0.5',
+    COPY_MEMORY_MB: '64',
     NOTICE_URL: 'https://receiver.example/hook?key=1',
     NOTICE_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     TEMPORAL_DEPLOYMENT_NAME: 'vendor/s3-destination',
@@ -49,6 +53,8 @@ test('every setting is read from the environment', () => {
     ]),
     copyActivities: 16,
     shardsInFlight: 8,
+    copyBandwidthMBPerSecond: 0.5,
+    copyMemoryMB: 64,
     notices: {
       url: new URL('https://receiver.example/hook?key=1'),
       secret: Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64'),
@@ -89,6 +95,9 @@ test.each([
   ['COPY_ACTIVITIES', '0'],
   ['COPY_SHARDS_IN_FLIGHT', '1.5'],
   ['COPY_SHARDS_IN_FLIGHT', 'many'],
+  ['COPY_BANDWIDTH_MB_PER_SECOND', '0'],
+  ['COPY_BANDWIDTH_MB_PER_SECOND', '1e3'],
+  ['COPY_MEMORY_MB', '-1'],
   ['TEMPORAL_WORKER_BUILD_ID', 'two words'],
 ])('a malformed %s (%s) is named', (name, value) => {
   expect(() => readWorkerConfig({ ...staging, [name]: value })).toThrow(`The setting ${name} cannot be used: `);
@@ -142,3 +151,12 @@ test.each(['EU=acme-a=acme-b', 'EU=acme-a,eu=acme-b'])(
     expect(() => readWorkerConfig({ STAGING_BUCKETS: given })).toThrow(InvalidInput);
   },
 );
+
+test('copying processes share what is set for their worker, and nothing where nothing is set', () => {
+  const set = { ...staging, COPY_BANDWIDTH_MB_PER_SECOND: '10', COPY_MEMORY_MB: '64' };
+  expect(readWorkerConfig({ ...set, ...copyingShare(4, set) })).toMatchObject({
+    copyBandwidthMBPerSecond: 2.5,
+    copyMemoryMB: 16,
+  });
+  expect(copyingShare(4, staging)).toEqual({});
+});

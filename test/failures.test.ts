@@ -170,25 +170,35 @@ describe('is retried by Temporal', () => {
     ['a lost connection to BigQuery', warehouse(network('ECONNREFUSED'))],
     ['a lost connection to Cloud Storage', staging(network('EPIPE'))],
     ['a timeout', put(Object.assign(new Error('Socket timed out'), { name: 'TimeoutError' }))],
-    ['S3 asking to slow down', put(s3(503, 'SlowDown', 'Please reduce your request rate.'))],
     ['an internal error of S3', put(s3(500, 'InternalError'))],
     ['a body that S3 finds damaged', put(s3(400, 'BadDigest', 'The CRC32C you specified did not match'))],
     // Of this session, not of the role: the next attempt has a new one.
     ['an expired session', put(s3(400, 'ExpiredToken', 'The provided token has expired.'))],
     ['a session that is not known yet', put(s3(403, 'InvalidAccessKeyId'))],
     ['a put that came too late to be taken', put(s3(403, 'AccessDenied', 'Request has expired'))],
-    ['a KMS that asks for a slower pace', put(s3(400, 'KMS.ThrottlingException', 'Rate exceeded'))],
     ['an internal error of KMS', put(s3(500, 'KMS.KMSInternalException'))],
     ['throttling by STS', customerRole(sts(400, 'Throttling', 'Rate exceeded'))],
     ['a backend error of BigQuery', warehouse(google(500, 'backendError'))],
     ['an unavailable BigQuery', warehouse(google(503, 'internalError'))],
     ['a job that somebody stopped', warehouse({ state: 'failed', reason: 'stopped', message: 'Job cancelled' })],
-    ['too many requests to Cloud Storage', staging(google(429, 'rateLimitExceeded'))],
     ['an unavailable Cloud Storage', staging(google(503, 'backendError'))],
     ['something that is no error at all', put('what?')],
   ])('%s', (_what, { type, nonRetryable, nextRetryDelay, message }) => {
     expect({ type, nonRetryable, nextRetryDelay }).toEqual({ type: 'Transient', nonRetryable: false });
     expect(message).toMatch(/\[\w+=[^\]]+\]/);
+  });
+});
+
+test.each([
+  ['S3', put(s3(503, 'SlowDown', 'Please reduce your request rate.'))],
+  ['a bucket that is busy', put(s3(503, 'ServiceUnavailable', 'Reduce your request rate.'))],
+  ['KMS', put(s3(400, 'KMS.ThrottlingException', 'Rate exceeded'))],
+  ['Cloud Storage', staging(google(429, 'rateLimitExceeded'))],
+])('%s that asks for a slower pace is told apart, so that less is put at a time', (_who, failed) => {
+  expect(failed).toMatchObject({
+    type: 'SlowDown',
+    nonRetryable: false,
+    message: expect.stringMatching(/slower pace \[/),
   });
 });
 
@@ -258,7 +268,7 @@ test('a table whose name has snapshot in it is not taken for one that can no lon
 test.each(['rateLimitExceeded', 'userRateLimitExceeded', 'quotaExceeded'])(
   'Cloud Storage that asks for a slower pace by 403 %s is not taken for a missing permission',
   (reason) => {
-    expect(staging(google(403, reason))).toMatchObject({ type: 'Transient', nonRetryable: false });
+    expect(staging(google(403, reason))).toMatchObject({ type: 'SlowDown', nonRetryable: false });
   },
 );
 

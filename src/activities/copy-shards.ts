@@ -1,10 +1,13 @@
+import { setTimeout } from 'node:timers/promises';
 import { activityInfo, heartbeat } from '@temporalio/activity';
 import type { Copied, CopyProgress, DestinationSettings, ShardRange, StagedTable, TableName } from '../contract';
 import { shardKey, shardName } from '../dump/keys';
 import { inLanes } from '../dump/lanes';
+import { isSlowDown, type ShardSlots, type ShardTurns } from '../dump/shard-slots';
 import { failure, stagingFailure, stagingFilesGone, withCopyProgress } from '../failures';
 import type { CustomerBuckets } from '../stores/customer-bucket';
 import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
+import { slowDownRetryMs } from '../timing';
 import { heartbeating } from './heartbeat';
 import { callingDump, deliveryTo } from './identity';
 
@@ -20,8 +23,8 @@ export interface CopyShardsInput {
 export interface CopyShardsDeps {
   readonly staging: StagingBuckets;
   readonly customerBuckets: CustomerBuckets;
-  /** How many shards one activity streams side by side. */
-  readonly shardsInFlight: number;
+  /** Shared by all activities of the process. */
+  readonly shardSlots: ShardSlots;
 }
 
 /** S3 user guide, "Uploading objects": the most that a single PutObject takes. */
@@ -32,7 +35,7 @@ const putObjectBytesMax = 5 * 1024 ** 3;
  * with the length and CRC32C that Cloud Storage knows, so that S3 refuses a damaged one. Shards that an attempt before
  * this one delivered are skipped; putting one again, where its heartbeat was lost, puts the same bytes.
  */
-export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: CopyShardsDeps) =>
+export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyShardsDeps) =>
   async function copyShards({ settings, table, staged, range, doneShards: before }: CopyShardsInput): Promise<Copied> {
     const { folder } = callingDump();
     const customerBucket = customerBuckets.open(deliveryTo(settings));
@@ -46,12 +49,14 @@ export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: C
         const shards = await stagedShards();
         doneBytes = shards.reduce((sum, [shard, file]) => sum + (doneShards.has(shard) ? file.sizeBytes : 0), 0);
         const remaining = shards.filter(([shard]) => !doneShards.has(shard));
-        await inLanes(remaining, shardsInFlight, async ([shard, file]) => {
-          await copyShard(shard, file, signal);
-          doneShards.add(shard);
-          doneBytes += file.sizeBytes;
-          heartbeat(progress());
-        });
+        await shardSlots.sharing(settings.bucket, (turns) =>
+          inLanes(remaining, shardSlots.count, async ([shard, file]) => {
+            await atItsPace(turns, file, signal, () => copyShard(shard, file, signal));
+            doneShards.add(shard);
+            doneBytes += file.sizeBytes;
+            heartbeat(progress());
+          }),
+        );
         return { shards: range.count, bytes: doneBytes };
       } catch (error) {
         throw withCopyProgress(error, progress());
@@ -71,6 +76,24 @@ export const createCopyShards = ({ staging, customerBuckets, shardsInFlight }: C
         if (file === undefined) throw stagingFilesGone(stagingBucket, nameOf(shard));
         return [shard, file];
       });
+    }
+
+    /** Where a store asks for a slower pace, the shard waits and takes another turn; after that it is Temporal's to retry. */
+    async function atItsPace(
+      turns: ShardTurns,
+      { sizeBytes }: StagedFile,
+      signal: AbortSignal,
+      copy: () => Promise<void>,
+    ): Promise<void> {
+      for (const waitMs of slowDownRetryMs) {
+        try {
+          return await turns.take(sizeBytes, signal, copy);
+        } catch (error) {
+          if (!isSlowDown(error)) throw error;
+          await setTimeout(waitMs, undefined, { signal });
+        }
+      }
+      await turns.take(sizeBytes, signal, copy);
     }
 
     async function copyShard(shard: number, file: StagedFile, signal: AbortSignal): Promise<void> {

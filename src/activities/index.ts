@@ -1,3 +1,4 @@
+import type { ShardSlots } from '../dump/shard-slots';
 import type { CustomerBuckets } from '../stores/customer-bucket';
 import type { StagingBuckets } from '../stores/staging-bucket';
 import type { Warehouse } from '../stores/warehouse';
@@ -17,7 +18,7 @@ export interface ActivityDeps {
   readonly staging: StagingBuckets;
   readonly stagingBucketByLocation: ReadonlyMap<string, string>;
   readonly customerBuckets: CustomerBuckets;
-  readonly shardsInFlight: number;
+  readonly shardSlots: ShardSlots;
   /** Where notices go; absent, there are none. */
   readonly webhook: Webhook | undefined;
 }

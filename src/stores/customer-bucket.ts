@@ -189,12 +189,15 @@ export class S3CustomerBuckets implements CustomerBuckets {
       body.once('error', (error) => reject((readError = error)));
     });
     const streamed = { ...request, Body: body, ContentLength: sizeBytes, ChecksumCRC32C: crc32c };
+    // Neither a body that breaks nor an answer that comes before its end ends the request: its connection would be lost.
+    const unfinished = new AbortController();
+    const abortSignal = AbortSignal.any([signal, unfinished.signal]);
     try {
-      // A body that breaks does not by itself end the request that reads it.
-      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal: signal }), broken]);
+      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal }), broken]);
     } catch (error) {
       throw readError === undefined || signal.aborted ? error : readFailure(readError);
     } finally {
+      if (!body.readableEnded) unfinished.abort();
       body.destroy();
     }
   }

@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { Readable } from 'node:stream';
+import type { Pace } from '../dump/pace';
 import { stagedFileRetryMs } from '../timing';
 
 /** Connections are kept: a new one costs a small shard more than its bytes do. */
@@ -21,9 +22,21 @@ const piecesPerBody = 4;
 /** Pieces that no body uses. New memory for each piece would cost more than the copying into it. */
 const unusedPieces: Buffer[][] = [];
 
+/** The pieces, and about as much again for the two connections (docs/performance.md). */
+export const streamedShardMemoryBytes = 2 * piecesPerBody * pieceBytes;
+
 const newPieces = (): Buffer[] => Array.from({ length: piecesPerBody }, () => Buffer.allocUnsafeSlow(pieceBytes));
 
 const errorBytesMax = 64 * 1024;
+
+export interface StagedFileBodyOptions {
+  /** As listed. The body ends with its last byte: the request that reads it must have ended when it is answered. */
+  readonly sizeBytes: number;
+  /** Headers, asked for with each request. */
+  readonly authorisation: () => Promise<Headers>;
+  /** Absent, as fast as it goes. */
+  readonly pace?: Pace | undefined;
+}
 
 /**
  * The bytes that Cloud Storage answers a request with, as they are stored. Made to be piped into one request: a chunk is
@@ -33,14 +46,15 @@ export class StagedFileBody extends Readable {
   private readonly pieces = unusedPieces.pop() ?? newPieces();
   private filling = 0;
   private filledBytes = 0;
+  private receivedBytes = 0;
+  private unspentBytes = 0;
   private requestsSent = 0;
   private request: http.ClientRequest | undefined;
   private response: http.IncomingMessage | undefined;
 
-  /** @param authorisation headers, asked for with each request */
   constructor(
     private readonly url: URL,
-    private readonly authorisation: () => Promise<Headers>,
+    private readonly options: StagedFileBodyOptions,
   ) {
     super({ highWaterMark: 1, autoDestroy: false });
   }
@@ -51,7 +65,10 @@ export class StagedFileBody extends Readable {
   }
 
   override _read(): void {
-    this.response?.resume();
+    const waitMs = this.options.pace?.spend(this.unspentBytes) ?? 0;
+    this.unspentBytes = 0;
+    if (waitMs > 0) setTimeout(() => this.response?.resume(), waitMs);
+    else this.response?.resume();
   }
 
   override _destroy(error: Error | null, destroyed: (error: Error | null) => void): void {
@@ -63,7 +80,8 @@ export class StagedFileBody extends Readable {
 
   private send(): void {
     this.requestsSent += 1;
-    this.authorisation()
+    this.options
+      .authorisation()
       .then((authorisation) => (this.request = this.destroyed ? undefined : this.requestWith(authorisation)))
       .catch((error: unknown) => this.destroy(error as Error));
   }
@@ -96,19 +114,36 @@ export class StagedFileBody extends Readable {
     this.response = response;
     response.on('data', (data: Buffer) => this.fill(data));
     response.once('error', (error) => this.destroy(error));
+    if (this.options.sizeBytes === 0) this.push(null);
     response.once('end', () => {
-      if (this.filledBytes > 0) this.pass();
-      this.push(null);
+      if (this.receivedBytes < this.options.sizeBytes) this.destroy(this.wrongLength());
     });
   }
 
   private fill(data: Buffer): void {
+    this.receivedBytes += data.length;
+    if (this.receivedBytes > this.options.sizeBytes) {
+      this.destroy(this.wrongLength());
+      return;
+    }
     for (let taken = 0; taken < data.length;) {
       const copiedBytes = data.copy(this.piece(), this.filledBytes, taken);
       taken += copiedBytes;
       this.filledBytes += copiedBytes;
       if (this.filledBytes === pieceBytes && !this.pass()) this.response?.pause();
     }
+    if (this.receivedBytes === this.options.sizeBytes) this.end();
+  }
+
+  private end(): void {
+    if (this.filledBytes > 0) this.pass();
+    this.push(null);
+    // Its end is read too, which leaves the connection to the next.
+    this.response?.resume();
+  }
+
+  private wrongLength(): Error {
+    return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.options.sizeBytes} bytes`);
   }
 
   private piece(): Buffer {
@@ -121,6 +156,7 @@ export class StagedFileBody extends Readable {
     const full = this.piece().subarray(0, this.filledBytes);
     this.filling = (this.filling + 1) % piecesPerBody;
     this.filledBytes = 0;
+    this.unspentBytes += full.length;
     return this.push(full);
   }
 

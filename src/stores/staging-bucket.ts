@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { File, GetFilesOptions, Storage } from '@google-cloud/storage';
 import { inLanes } from '../dump/lanes';
+import type { Pace } from '../dump/pace';
 import { stagingFailure } from '../failures';
 import { googleRequestTimeoutMs } from '../timing';
 import { answeredWithin } from './google-clients';
@@ -33,11 +34,23 @@ export interface StagingBuckets {
 
 const deletionsSideBySide = 16;
 
+interface GcsStagingBucketsOptions {
+  readonly requestTimeoutMs?: number;
+  readonly pace?: Pace | undefined;
+}
+
 export class GcsStagingBuckets implements StagingBuckets {
+  private readonly requestTimeoutMs: number;
+  private readonly pace: Pace | undefined;
+
+  /** @param options.pace of the bytes of all files that are opened; absent, as fast as it goes */
   constructor(
     private readonly storage: Storage,
-    private readonly requestTimeoutMs = googleRequestTimeoutMs,
-  ) {}
+    { requestTimeoutMs = googleRequestTimeoutMs, pace }: GcsStagingBucketsOptions = {},
+  ) {
+    this.requestTimeoutMs = requestTimeoutMs;
+    this.pace = pace;
+  }
 
   async list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
     const window = between === undefined ? {} : { startOffset: between.from, endOffset: between.before };
@@ -63,7 +76,11 @@ export class GcsStagingBuckets implements StagingBuckets {
     const { storage } = this;
     const name = `${encodeURIComponent(bucket)}/o/${encodeURIComponent(file.name)}`;
     const url = new URL(`${storage.apiEndpoint}/storage/v1/b/${name}?alt=media&generation=${file.generation}`);
-    return new StagedFileBody(url, () => storage.authClient.getRequestHeaders(url.href));
+    return new StagedFileBody(url, {
+      sizeBytes: file.sizeBytes,
+      authorisation: () => storage.authClient.getRequestHeaders(url.href),
+      pace: this.pace,
+    });
   }
 
   async readText(bucket: string, name: string): Promise<string> {

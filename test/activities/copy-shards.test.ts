@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { createCopyShards } from '../../src/activities/copy-shards';
 import type { CopyProgress } from '../../src/contract';
 import { parseTableName } from '../../src/dump/inputs';
+import { ShardSlots } from '../../src/dump/shard-slots';
 import { putFailure } from '../../src/failures';
 import { dumpEnvironment, exampleSettings, FakeCustomerBuckets, FakeStagingBuckets } from '../fakes';
 
@@ -21,8 +22,9 @@ function setUp({ shardsInFlight = 2, shards = [0, 1, 2, 3, 4] } = {}) {
   const staging = new FakeStagingBuckets(stagingBucket);
   staging.addShards(stagingBucket, stagingPrefix, table, shards);
   const customerBuckets = new FakeCustomerBuckets();
-  const copyShards = createCopyShards({ staging, customerBuckets, shardsInFlight });
-  return { staging, customerBuckets, copyShards };
+  const shardSlots = new ShardSlots(shardsInFlight);
+  const copyShards = createCopyShards({ staging, customerBuckets, shardSlots });
+  return { staging, customerBuckets, copyShards, shardSlots };
 }
 
 /** An environment, and the last thing that a next attempt would be told. */
@@ -93,6 +95,39 @@ test('when a shard fails, those in flight finish, no more are begun, and what is
   });
   expect([...customerBuckets.objects.keys()]).toEqual([keyOf(1)]);
   expect(lastBeat()).toEqual(copyProgress);
+});
+
+test('bytes and shards are counted when S3 has taken them, and not before', async () => {
+  const { customerBuckets, copyShards } = setUp({ shardsInFlight: 1 });
+  const { environment, lastBeat } = listening();
+  const beatsAtPuts: unknown[] = [];
+  customerBuckets.beforePut = async () => void beatsAtPuts.push(lastBeat());
+  await environment.run(copyShards, whole);
+  expect(beatsAtPuts).toEqual(
+    [0, 1, 2, 3, 4].map((done) => ({
+      table,
+      doneShards: Array.from({ length: done }, (_, shard) => shard),
+      doneBytes: done * shardBytes,
+    })),
+  );
+});
+
+test('a shard for which S3 asks for a slower pace is put again, while fewer are under way', async () => {
+  const { customerBuckets, copyShards, shardSlots } = setUp({ shardsInFlight: 4 });
+  const slowDown = putFailure(Object.assign(new Error('Slow.'), { name: 'SlowDown' }), settings, keyOf(0));
+  const limits: number[] = [];
+  let refusals = 2;
+  customerBuckets.beforePut = async () => {
+    limits.push(shardSlots.limitOf(settings.bucket));
+    if (refusals-- > 0) throw slowDown;
+  };
+  expect(await dumpEnvironment().run(copyShards, whole)).toEqual({
+    shards: shardCount,
+    bytes: shardCount * shardBytes,
+  });
+  expect([...customerBuckets.objects.keys()]).toHaveLength(shardCount);
+  expect(limits.slice(0, 4)).toEqual([4, 4, 4, 4]);
+  expect(limits.at(-1)).toBeLessThan(4);
 });
 
 test('a staged shard that is missing fails the copy before anything is put', async () => {

@@ -1,4 +1,6 @@
 /** STS and S3 through the real client, against an AWS stand-in that checks who may do what. */
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { ApplicationFailure } from '@temporalio/common';
 import { CustomerAccount, setUpVendor, startAws } from '../../sandbox/aws';
@@ -138,6 +140,35 @@ test('a body that breaks while it is read is a failure to read, not of S3', asyn
   );
   expect(String(failure)).toContain('reading failed: Error: connection reset');
   expect(await customer.objects()).toEqual([]);
+});
+
+async function* endlessly() {
+  yield Buffer.from('he');
+  await new Promise(() => {});
+}
+
+test('a put that is answered before its body has ended leaves no connection behind', async () => {
+  const { delivery } = await newCustomer('hasty');
+  const closed = Promise.withResolvers<string>();
+  const server = http.createServer((request, response) => {
+    request.socket.once('close', () => closed.resolve('closed'));
+    response.writeHead(403, { 'content-type': 'application/xml' }).end('<Error><Code>AccessDenied</Code></Error>');
+  });
+  server.keepAliveTimeout = 0;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const open = () => Readable.from(endlessly());
+    const put = newBuckets()
+      .open(delivery)
+      .put(streamed('exports/hasty.gz', crc32cOfHello, open), never);
+    expect(await failureOf(put)).toMatchObject({ type: 'BucketAccessDenied' });
+    expect(await closed.promise).toBe('closed');
+  } finally {
+    delete process.env['AWS_ENDPOINT_URL_S3'];
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 test('a put with a limit is taken within it, in another region too', async () => {

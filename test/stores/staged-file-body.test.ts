@@ -20,8 +20,8 @@ afterEach(() => {
   }
 });
 
-const bodyOf = (url: URL): StagedFileBody =>
-  new StagedFileBody(url, async () => new Headers({ authorization: 'Bearer b' }));
+const bodyOf = (url: URL, sizeBytes: number): StagedFileBody =>
+  new StagedFileBody(url, { sizeBytes, authorisation: async () => new Headers({ authorization: 'Bearer b' }) });
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -58,7 +58,8 @@ test('bodies side by side arrive byte for byte, also at a receiver that is slowe
     response.end(shards[Number(new URL(request.url ?? '', 'http://x').searchParams.get('shard'))]);
   });
   const receiver = await slowReceiver();
-  const copy = (_: Buffer, shard: number) => putThrough(bodyOf(new URL(`?shard=${shard}`, source.url)), receiver.url);
+  const copy = ({ length }: Buffer, shard: number) =>
+    putThrough(bodyOf(new URL(`?shard=${shard}`, source.url), length), receiver.url);
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
   // With the memory of those before.
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
@@ -69,7 +70,7 @@ test('bodies one after the other share a connection', async () => {
   const source = await serve((_request, response) => response.end(Buffer.alloc(300_000)));
   source.server.on('connection', () => (connections += 1));
   const receiver = await slowReceiver();
-  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url), receiver.url);
+  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url, 300_000), receiver.url);
   expect(connections).toBe(1);
 });
 
@@ -79,7 +80,7 @@ test('a body that is given up closes its connection', async () => {
     request.socket.once('close', () => closed.resolve('closed'));
     response.write(Buffer.alloc(200_000));
   });
-  const body = bodyOf(source.url);
+  const body = bodyOf(source.url, 1_000_000);
   await new Promise((resolve) => body.once('data', resolve));
   body.destroy();
   expect(await closed.promise).toBe('closed');
@@ -94,7 +95,7 @@ test('a request that fails before its first byte is sent again, each time with i
     response.end('bytes');
   });
   const receiver = await slowReceiver();
-  expect(await putThrough(bodyOf(source.url), receiver.url)).toBe(sha256(Buffer.from('bytes')));
+  expect(await putThrough(bodyOf(source.url, 5), receiver.url)).toBe(sha256(Buffer.from('bytes')));
   expect(authorised).toEqual(['Bearer b', 'Bearer b', 'Bearer b']);
 });
 
@@ -105,7 +106,7 @@ test('a fault that does not pass breaks the body, with what Cloud Storage said',
     response.statusCode = 503;
     response.end(JSON.stringify({ error: { message: 'come later', errors: [{ reason: 'backendError' }] } }));
   });
-  const body = bodyOf(source.url);
+  const body = bodyOf(source.url, 1_000_000);
   await expect(body.toArray()).rejects.toMatchObject({
     code: 503,
     message: 'come later',
@@ -121,8 +122,23 @@ test('a refusal is not asked for twice', async () => {
     response.statusCode = 403;
     response.end('no JSON');
   });
-  await expect(bodyOf(source.url).toArray()).rejects.toMatchObject({ code: 403 });
+  await expect(bodyOf(source.url, 1000).toArray()).rejects.toMatchObject({ code: 403 });
   expect(requests).toBe(1);
+});
+
+test.each([128 * 1024, 256 * 1024, 256 * 1024 + 1])('a body of %i bytes ends with its last byte', async (sizeBytes) => {
+  // Whoever puts it may be answered at once, and then gives up what has not ended: that would cost him the connection.
+  const source = await serve((_request, response) => void response.write(Buffer.alloc(sizeBytes)));
+  const receiver = await slowReceiver();
+  expect(await putThrough(bodyOf(source.url, sizeBytes), receiver.url)).toBe(sha256(Buffer.alloc(sizeBytes)));
+});
+
+test.each([
+  [4, 'bytes'],
+  [6, 'bytes'],
+])('a body that is not the %i bytes that were listed breaks', async (sizeBytes, bytes) => {
+  const source = await serve((_request, response) => response.end(bytes));
+  await expect(bodyOf(source.url, sizeBytes).toArray()).rejects.toThrow(/of \d bytes/);
 });
 
 test('a body that ends before its length breaks', async () => {
@@ -130,7 +146,7 @@ test('a body that ends before its length breaks', async () => {
     response.setHeader('content-length', 1000);
     response.write(Buffer.alloc(500), () => request.socket.destroy());
   });
-  await expect(bodyOf(source.url).toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await expect(bodyOf(source.url, 1000).toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
 test('a body that is given up when all of it has arrived and not all was read closes its connection too', async () => {
@@ -140,7 +156,7 @@ test('a body that is given up when all of it has arrived and not all was read cl
     response.end(Buffer.alloc(128 * 1024 + 10));
   });
   source.server.keepAliveTimeout = 0;
-  const body = bodyOf(source.url);
+  const body = bodyOf(source.url, 1_000_000);
   await new Promise((resolve) => body.once('readable', resolve));
   body.destroy();
   expect(await closed.promise).toBe('closed');

@@ -231,7 +231,9 @@ test('a refusal of Cloud Storage is a StagingAccessDenied in every method', asyn
 test('a server that takes a request and never answers is given up in every method, to be tried again', async () => {
   const silent = await SilentServer.start();
   try {
-    const unanswered = new GcsStagingBuckets(createStorage({ storage: silent.url }, 'vendor-prod'), 200);
+    const unanswered = new GcsStagingBuckets(createStorage({ storage: silent.url }, 'vendor-prod'), {
+      requestTimeoutMs: 200,
+    });
     const givenUp = { nonRetryable: false, message: expect.stringContaining('no answer within 0.2 s') as string };
     await expect(unanswered.list(bucket, '')).rejects.toMatchObject(givenUp);
     await expect(unanswered.readText(bucket, 'schema.json')).rejects.toMatchObject(givenUp);
