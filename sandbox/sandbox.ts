@@ -144,19 +144,29 @@ export class Sandbox {
     return customer;
   }
 
-  /** A worker of its own process, as in production; `program` is the folder of another build. Ready when it polls. */
+  /**
+   * A worker of its own process, as in production; `program` is the folder of another build. Ready when it polls. Without
+   * `copyProcesses` it is one process, which copies too: killing it kills all.
+   */
   async startWorker(
     environment: Readonly<Record<string, string>> = {},
     queues = 'all',
     program = projectFolder,
+    copyProcesses = 0,
   ): Promise<Running> {
     const worker = path.join(program, 'lib', 'src', 'worker.js');
-    const running = start('The worker', process.execPath, [worker, '--queues', queues], {
-      ...this.environment,
-      ...environment,
-    });
+    const running = start(
+      'The worker',
+      process.execPath,
+      [worker, '--queues', queues, '--copy-processes', String(copyProcesses)],
+      {
+        ...this.environment,
+        ...environment,
+      },
+    );
     this.parts.unshift(running);
-    const workers = queues === 'all' ? 2 : 1;
+    const copying = queues === 'control' ? 0 : Math.max(copyProcesses, 1);
+    const workers = (queues === 'copy' ? 0 : 1) + copying;
     await untilReady(running, async () => (running.output().match(/RUNNING/g) ?? []).length >= workers);
     return running;
   }

@@ -1,8 +1,10 @@
-/** Runs the workflows and the activities: `node lib/src/worker.js [--queues control|copy|all]`. */
-import { NativeConnection } from '@temporalio/worker';
-import { Command, Option } from 'commander';
+/** Runs the workflows and the activities: `node lib/src/worker.js [--queues control|copy|all] [--copy-processes N]`. */
+import os from 'node:os';
+import { NativeConnection, Runtime } from '@temporalio/worker';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { createDataConverter } from './codec/data-converter';
-import { readPayloadKeys, readTemporalConfig, readWorkerConfig } from './config';
+import { copyingShare, readPayloadKeys, readTemporalConfig, readWorkerConfig } from './config';
+import { CopyProcesses } from './copy-processes';
 import { InvalidInput } from './dump/inputs';
 import { registerSearchAttributes } from './search-attributes';
 import {
@@ -11,12 +13,18 @@ import {
   createDeps,
   createNoticeWorker,
   runTogether,
+  stoppable,
   versioned,
 } from './workers';
 
 type Queues = 'control' | 'copy' | 'all';
 
-async function main(queues: Queues): Promise<void> {
+interface Options {
+  readonly queues: Queues;
+  readonly copyProcesses: number;
+}
+
+async function main({ queues, copyProcesses }: Options): Promise<void> {
   const config = readWorkerConfig();
   const dataConverter = createDataConverter(readPayloadKeys());
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
@@ -25,15 +33,32 @@ async function main(queues: Queues): Promise<void> {
     await registerSearchAttributes(connection, namespace);
     const deps = createDeps(config);
     const common = { connection, namespace, dataConverter, ...versioned(config) };
+    const copiesHere = queues !== 'control' && copyProcesses === 0;
     const workers = [
       ...(queues === 'copy' ? [] : [await createControlWorker(common, config, deps)]),
       ...(queues === 'copy' || deps.webhook === undefined ? [] : [await createNoticeWorker(common, deps.webhook)]),
-      ...(queues === 'control' ? [] : [await createCopyWorker(common, config, deps)]),
+      ...(copiesHere ? [await createCopyWorker(common, config, deps)] : []),
     ];
-    await runTogether(workers);
+    const copiesElsewhere = queues !== 'control' && !copiesHere;
+    await runTogether([...workers.map(stoppable), ...(copiesElsewhere ? [createCopyProcesses(copyProcesses)] : [])]);
   } finally {
     await connection.close();
   }
+}
+
+/** This command again, for the copy queue only. Together they keep to the settings of the worker. */
+const createCopyProcesses = (count: number): CopyProcesses =>
+  new CopyProcesses({
+    count,
+    program: __filename,
+    args: ['--queues', 'copy' satisfies Queues, '--copy-processes', '0'],
+    environment: { ...process.env, ...copyingShare(count) },
+    warn: (message) => Runtime.instance().logger.warn(message),
+  });
+
+function parseProcesses(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is not a whole number from 0 to 999.');
+  return Number(text);
 }
 
 const command = new Command('worker')
@@ -43,7 +68,12 @@ const command = new Command('worker')
       .choices(['control', 'copy', 'all'] satisfies Queues[])
       .default('all' satisfies Queues),
   )
-  .action(({ queues }: { queues: Queues }) => main(queues));
+  .addOption(
+    new Option('--copy-processes <n>', 'processes that copy beside this one; with 0 this one copies')
+      .argParser(parseProcesses)
+      .default(os.availableParallelism(), 'the number of cores'),
+  )
+  .action((options: Options) => main(options));
 
 command.parseAsync().catch((error: unknown) => {
   console.error(error instanceof InvalidInput ? error.message : error);

@@ -1,12 +1,13 @@
 /** Ours and rclone, each as a process of its own that copies one case and says what it took. */
-import { compiled, start } from '../../sandbox/processes';
+import { compiled, start, type Running as ProgramRunning } from '../../sandbox/processes';
 import { ensureTool, rclone } from '../../sandbox/toolchain';
-import { tableFolder } from '../../src/dump/keys';
+import { copyingFlags } from '../../src/copy-processes';
+import { shardRanges, tableFolder } from '../../src/dump/keys';
 import type { Case } from './cases';
 import { accessKeyId, customerBucket, secretAccessKey, type Servers } from './servers';
 import { folder, settings } from './our-dump';
 import { stagingBucket, stagingPrefixOf, tableOf } from './staged-data';
-import type { Taken } from './taken';
+import type { CopierTaken, Taken } from './taken';
 
 export interface Scene {
   readonly servers: Servers;
@@ -14,6 +15,10 @@ export interface Scene {
   readonly vendorRoleArn: string;
   readonly certificateFile: string | undefined;
   readonly quick: boolean;
+  /** Copying processes of ours. */
+  readonly processes: number;
+  /** Settings of the worker that are to be tried, by their variables. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Where profiles of our process go; absent, none are made. */
   readonly profileFolder: string | undefined;
   readonly say: (line: string) => void;
@@ -23,25 +28,39 @@ export interface Scene {
 export const deliveredFolder = (contender: 'ours' | 'rclone', what: Case): string =>
   contender === 'ours' ? tableFolder(settings, folder, tableOf(what)) : `rclone/${what.name}`;
 
+/** As many copying processes as a worker has, sharing the ranges as they share a task queue. */
 export async function runOurs(scene: Scene, what: Case): Promise<Taken> {
+  const count = Math.min(scene.processes, shardRanges(what.shards).length);
+  const copied = await Promise.all(
+    Array.from({ length: count }, (_, index) => answerOf<CopierTaken>(startCopier(scene, what, index, count))),
+  );
+  const endedMs = Math.max(...copied.map((each) => each.endedMs));
+  return {
+    seconds: (endedMs - Math.min(...copied.map((each) => each.startedMs))) / 1000,
+    cpuSeconds: copied.reduce((sum, each) => sum + each.cpuSeconds, 0),
+    peakRssBytes: Math.max(...copied.map((each) => each.peakRssBytes)),
+  };
+}
+
+function startCopier(scene: Scene, what: Case, index: number, count: number): ProgramRunning {
   const { servers, profileFolder } = scene;
   const profiling = profileFolder === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileFolder];
-  const args = [...profiling, compiled('bench', 'copy', 'copier.js'), what.name, scene.quick ? 'quick' : 'full'];
-  return takenBy(
-    start('Our copier', process.execPath, args, {
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      AWS_ENDPOINT_URL_S3: servers.s3Url,
-      AWS_ENDPOINT_URL_STS: scene.stsUrl,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      VENDOR_ROLE_ARN: scene.vendorRoleArn,
-      S3_FORCE_PATH_STYLE: 'true',
-      STAGING_BUCKETS: `EU=${stagingBucket}`,
-      STORAGE_ENDPOINT: servers.storageUrl,
-      GOOGLE_CLOUD_PROJECT: 'bench',
-      ...(scene.certificateFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: scene.certificateFile }),
-    }),
-  );
+  const copier = compiled('bench', 'copy', 'copier.js');
+  const args = [what.name, scene.quick ? 'quick' : 'full', String(index), String(count)];
+  return start('Our copier', process.execPath, [...copyingFlags, ...profiling, copier, ...args], {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_ENDPOINT_URL_S3: servers.s3Url,
+    AWS_ENDPOINT_URL_STS: scene.stsUrl,
+    AWS_EC2_METADATA_DISABLED: 'true',
+    VENDOR_ROLE_ARN: scene.vendorRoleArn,
+    S3_FORCE_PATH_STYLE: 'true',
+    STAGING_BUCKETS: `EU=${stagingBucket}`,
+    STORAGE_ENDPOINT: servers.storageUrl,
+    GOOGLE_CLOUD_PROJECT: 'bench',
+    ...scene.settings,
+    ...(scene.certificateFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: scene.certificateFile }),
+  });
 }
 
 /** Runs what its arguments say and prints as JSON what that took, by the system's own account. */
@@ -74,14 +93,15 @@ export async function runRclone(scene: Scene, what: Case): Promise<Taken> {
   ];
   const args = ['copy', source, target, '--transfers', String(what.rcloneTransfers), ...lean, ...trust];
   const program = await ensureTool(rclone, scene.say);
-  return takenBy(
+  return answerOf<Taken>(
     start('rclone', 'python3', ['-c', measuring, program, '--config', '/dev/null', ...args, '--retries', '1'], {}),
   );
 }
 
-async function takenBy(running: ReturnType<typeof start>): Promise<Taken> {
+/** The last line that it prints, as JSON. */
+async function answerOf<T>(running: ProgramRunning): Promise<T> {
   const code = await running.exited;
   const last = running.output().trim().split('\n').at(-1) ?? '';
   if (code !== 0) throw new Error(`${running.name} ended with ${code}:\n${running.output()}`);
-  return JSON.parse(last) as Taken;
+  return JSON.parse(last) as T;
 }

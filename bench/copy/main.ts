@@ -2,9 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import type { Certificate } from '../../sandbox/cloud-storage';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
+import { readOptions } from './options';
 import { deliveredFolder, runOurs, runRclone, type Scene } from './contenders';
 import { checkAndRemove } from './delivered';
 import { createCertificate, startServers, startSts } from './servers';
@@ -16,40 +16,26 @@ const vendorRoleArn = 'arn:aws:iam::999988887777:role/bench-vendor';
 
 type ByCase = Partial<Record<Case['name'], Ratios>>;
 
-interface Bench {
+interface Bench extends Pick<Scene, 'stsUrl' | 'quick' | 'processes' | 'profileFolder' | 'settings'> {
   readonly folder: string;
   readonly cases: readonly Case[];
-  readonly stsUrl: string;
-  readonly quick: boolean;
-  readonly profileFolder: string | undefined;
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: 'boolean', default: false },
-      only: { type: 'string' },
-      transport: { type: 'string' },
-      profile: { type: 'string' },
-    },
-  });
-  const { quick, only, transport, profile: profileFolder } = values;
-  const cases = (quick ? quickCases : fullCases).filter(
-    ({ name }) => only === undefined || only.split(',').includes(name),
-  );
-  if (cases.length === 0) throw new Error(`--only takes normal, small and giant, not ${only}.`);
+  const { quick, only, transports, processes, profileFolder, settings } = readOptions();
+  const cases = (quick ? quickCases : fullCases).filter(({ name }) => only.includes(name));
   const folder = mkdtempSync(path.join(os.tmpdir(), 's3-destination-bench-'));
   const sts = await startSts(vendorRoleArn);
   try {
-    const bench = { folder, cases, stsUrl: sts.url, quick, profileFolder };
+    const bench = { folder, cases, stsUrl: sts.url, quick, processes, profileFolder, settings };
     const certificate = await createCertificate(folder);
     await stage(bench);
     console.log(
-      `\n${os.availableParallelism()} cores, which the two servers share. Medians of rounds, ours and rclone in turn.\n`,
+      `\n${os.availableParallelism()} cores, which the two servers share; ${processes} copying processes of ours. Medians of rounds, ours and rclone in turn.\n`,
     );
     console.log(headOfTable());
-    const plain = transport === 'tls' ? {} : await compare(bench, undefined);
-    const tls = transport === 'plain' ? {} : await compare(bench, certificate);
+    const plain = transports.includes('plain') ? await compare(bench, undefined) : {};
+    const tls = transports.includes('tls') ? await compare(bench, certificate) : {};
     console.log(JSON.stringify({ tls, plain }));
   } finally {
     await sts.stop();
@@ -69,11 +55,11 @@ async function stage({ folder, cases }: Bench): Promise<void> {
 }
 
 async function compare(bench: Bench, certificate: Certificate | undefined): Promise<ByCase> {
-  const { folder, cases, stsUrl, quick, profileFolder } = bench;
+  const { folder, cases } = bench;
   const servers = await startServers(folder, certificate, cpuSecondsOf, say);
   try {
     const certificateFile = certificate?.certificateFile;
-    const scene = { servers, stsUrl, vendorRoleArn, certificateFile, quick, profileFolder, say };
+    const scene = { ...bench, servers, vendorRoleArn, certificateFile, say };
     const byCase: ByCase = {};
     for (const what of cases) {
       const rounds: Round[] = [];

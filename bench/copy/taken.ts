@@ -5,6 +5,13 @@ export interface Taken {
   readonly peakRssBytes: number;
 }
 
+/** Of one of several processes. */
+export interface CopierTaken extends Omit<Taken, 'seconds'> {
+  /** Epoch milliseconds. */
+  readonly startedMs: number;
+  readonly endedMs: number;
+}
+
 export interface Round {
   readonly ours: Taken;
   readonly rclone: Taken;

@@ -1,0 +1,114 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { CopyProcesses } from '../src/copy-processes';
+import { eventually } from './eventually';
+
+/** Writes its pid, flags and setting into a line of a file; works until it is let go of, or ends at once. */
+const program = `
+const { appendFileSync } = require('node:fs');
+const [file, how] = process.argv.slice(2);
+appendFileSync(file, JSON.stringify({ pid: process.pid, flags: process.execArgv, share: process.env.SHARE }) + '\\n');
+if (how === 'fail') process.exit(3);
+process.once('disconnect', () => { appendFileSync(file, JSON.stringify({ ended: process.pid }) + '\\n'); });
+`;
+
+interface Line {
+  readonly pid?: number;
+  readonly ended?: number;
+  readonly flags?: string[];
+  readonly share?: string;
+}
+
+let folder: string;
+let file: string;
+let running: { processes: CopyProcesses; ended: Promise<void>; warnings: string[] };
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'copy-processes-'));
+  file = path.join(folder, 'lines');
+  writeFileSync(file, '');
+  writeFileSync(path.join(folder, 'program.js'), program);
+});
+afterEach(async () => {
+  running.processes.stop();
+  await running.ended;
+  rmSync(folder, { recursive: true });
+});
+
+function run(count: number, how: 'work' | 'fail', restartMs: readonly number[]): void {
+  const warnings: string[] = [];
+  const processes = new CopyProcesses({
+    count,
+    program: path.join(folder, 'program.js'),
+    args: [file, how],
+    environment: { ...process.env, SHARE: '0.5' },
+    warn: (message) => void warnings.push(message),
+    restartMs,
+  });
+  running = { processes, ended: processes.run(), warnings };
+}
+
+const lines = (): Line[] =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line);
+const pids = (): number[] => lines().flatMap(({ pid }) => pid ?? []);
+const pidsWhen = (count: number): Promise<number[]> =>
+  eventually(
+    async () => pids(),
+    (found) => found.length >= count,
+    20_000,
+  );
+
+test('as many as were asked for run side by side, with their share of the settings and a small young generation', async () => {
+  run(3, 'work', [0]);
+  expect(new Set(await pidsWhen(3)).size).toBe(3);
+  for (const { share, flags } of lines()) {
+    expect(share).toBe('0.5');
+    expect(flags).toContain('--max-semi-space-size=2');
+  }
+});
+
+test('one that is killed is started again, and the others go on', async () => {
+  run(2, 'work', [0]);
+  const [killed = 0, other] = await pidsWhen(2);
+  process.kill(killed, 'SIGKILL');
+  const [, , again] = await pidsWhen(3);
+  expect(new Set([killed, other, again]).size).toBe(3);
+  expect(running.warnings).toEqual(['A copying process ended (SIGKILL); it is started again in 0 s']);
+});
+
+test('one that ends again and again is started less and less often', async () => {
+  run(1, 'fail', [0, 10, 20]);
+  await pidsWhen(5);
+  expect(running.warnings.slice(0, 4).map((warning) => / in (\S+) s$/.exec(warning)?.[1])).toEqual([
+    '0',
+    '0.01',
+    '0.02',
+    '0.02',
+  ]);
+  expect(running.warnings[0]).toContain('exit code 3');
+});
+
+test('when they are told to stop they end by themselves, and none is started again', async () => {
+  run(2, 'work', [0]);
+  await pidsWhen(2);
+  running.processes.stop();
+  await running.ended;
+  expect(new Set(lines().flatMap(({ ended }) => ended ?? []))).toEqual(new Set(pids()));
+  expect(running.warnings).toEqual([]);
+});
+
+test('who waits to be started again does not hold up the end', async () => {
+  run(1, 'fail', [3_600_000]);
+  await eventually(
+    async () => running.warnings.length,
+    (count) => count === 1,
+    20_000,
+  );
+  running.processes.stop();
+  await running.ended;
+  expect(pids()).toHaveLength(1);
+});
