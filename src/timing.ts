@@ -36,6 +36,12 @@ export const stagedFileRetryMs: readonly number[] = [second / 10, second];
 /** A shard takes its next turn so long after S3 asked for a slower pace. What lasts longer is Temporal's to retry. */
 export const slowDownRetryMs: readonly number[] = [second, 2 * second, 4 * second, 8 * second, 16 * second];
 
+/**
+ * Connections that carry shards. The one to S3 stalls also where the source of its body does: one limit finds both. S3
+ * closes a connection that nobody uses after some twenty seconds, and what is sent at that moment is lost.
+ */
+export const connectionTimes = { connectMs: 10 * second, stallMs: stallTimeoutMs, idleMs: 5 * second } as const;
+
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
 /**

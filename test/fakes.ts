@@ -1,14 +1,52 @@
 /** Stand-ins of our own ports, kept in maps. They record what was asked, in order, and can be told to fail. */
-import { Readable } from 'node:stream';
 import { DefaultLogger } from '@temporalio/worker';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { AssumedRole, TableName } from '../src/contract';
 import { shardName } from '../src/dump/keys';
 import { parseDestination } from '../src/dump/inputs';
 import { failure, stagingFilesGone } from '../src/failures';
+import type { ByteSource } from '../src/stores/byte-source';
 import type { CustomerBucket, CustomerBuckets, Delivery, PutObject, Validity } from '../src/stores/customer-bucket';
+import type { ByteSink } from '../src/stores/http/connection';
 import type { StagedFile, StagingBuckets } from '../src/stores/staging-bucket';
 import type { ExtractJob, ExtractJobRef, ExtractRequest, TableDescription, Warehouse } from '../src/stores/warehouse';
+
+/** Sends each of `pieces`, then ends, or breaks where an error stands among them, or hangs where `undefined` does. */
+export class FakeBytes implements ByteSource {
+  isDestroyed = false;
+
+  constructor(private readonly pieces: readonly (string | Error | undefined)[]) {}
+
+  sendTo(sink: ByteSink, ended: () => void, broken: (error: Error) => void): void {
+    const send = ([next, ...rest]: readonly (string | Error | undefined)[], left: number): void => {
+      if (left === 0) ended();
+      else if (next instanceof Error) broken(next);
+      else if (next !== undefined) sink.write(Buffer.from(next), () => send(rest, left - 1));
+    };
+    send(this.pieces, this.pieces.length);
+  }
+
+  destroy(): void {
+    this.isDestroyed = true;
+  }
+}
+
+/** All that a source sends. It is taken a piece at a time, and the source is destroyed in the end. */
+export async function bytesOf(source: ByteSource): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const sink: ByteSink = {
+    write(bytes, sent) {
+      pieces.push(Buffer.from(bytes));
+      setImmediate(sent);
+    },
+  };
+  try {
+    await new Promise<void>((ended, broken) => source.sendTo(sink, ended, broken));
+    return Buffer.concat(pieces);
+  } finally {
+    source.destroy();
+  }
+}
 
 /** The settings of a customer who is connected with a path. */
 export const exampleSettings = parseDestination({
@@ -90,8 +128,8 @@ export class FakeStagingBuckets implements StagingBuckets {
       .flatMap((name) => this.filesOf(bucket).get(name)?.file ?? []);
   }
 
-  open(bucket: string, { name }: StagedFile): Readable {
-    return Readable.from([this.filesOf(bucket).get(name)?.content ?? '']);
+  open(bucket: string, { name }: StagedFile): ByteSource {
+    return new FakeBytes([this.filesOf(bucket).get(name)?.content ?? '']);
   }
 
   async readText(bucket: string, name: string): Promise<string> {
@@ -158,13 +196,10 @@ export class FakeCustomerBuckets implements CustomerBuckets {
       this.objects.set(key, { contentType, content: body });
       return;
     }
-    const chunks = await body
-      .open()
-      .toArray()
-      .catch((error: unknown) => {
-        throw body.readFailure(error);
-      });
-    const content = chunks.join('');
+    const bytes = await bytesOf(body.open()).catch((error: unknown) => {
+      throw body.readFailure(error);
+    });
+    const content = bytes.toString();
     this.objects.set(key, { contentType, content, sizeBytes: body.sizeBytes, crc32c: body.crc32c });
   }
 }

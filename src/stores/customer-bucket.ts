@@ -1,5 +1,4 @@
-import type { Readable } from 'node:stream';
-import { S3Client, type PutObjectCommandInput, type S3ClientConfig, PutObjectCommand } from '@aws-sdk/client-s3';
+import { S3Client, type S3ClientConfig, PutObjectCommand } from '@aws-sdk/client-s3';
 import {
   AssumeRoleCommand,
   GetCallerIdentityCommand,
@@ -11,7 +10,11 @@ import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '..
 import { roleSessionName } from '../dump/keys';
 import { denyAll, sessionPolicy } from '../dump/policies';
 import { customerRoleFailure, putFailure, vendorRoleFailure } from '../failures';
-import { smallRequestTimeoutMs, stallTimeoutMs } from '../timing';
+import { connectionTimes, smallRequestTimeoutMs } from '../timing';
+import type { ByteSource } from './byte-source';
+import { Connections } from './http/connections';
+import { PreparedPuts, type CommonInput } from './prepared-puts';
+import { BodyBroken, S3RequestHandler } from './s3-request-handler';
 
 /** One customer's bucket, seen through the customer role: nothing can be done to it but put. */
 export interface CustomerBucket {
@@ -38,7 +41,7 @@ export interface Validity {
 
 /** A body that is read while it is sent. It is opened again if the put must be sent again, for example to another region. */
 export interface StreamedBody {
-  readonly open: () => Readable;
+  readonly open: () => ByteSource;
   /** Names a failure to read it, which is not S3's. */
   readonly readFailure: (error: unknown) => Error;
   readonly sizeBytes: number;
@@ -98,10 +101,23 @@ interface Session {
 export class S3CustomerBuckets implements CustomerBuckets {
   private readonly workerSts: STSClient;
   private vendorSts: STSClient;
-  private readonly clients = new Map<string, S3Client>();
+  private readonly clients = new Map<string, CustomerClient>();
   private readonly regions = new Map<string, string>();
+  private readonly requestHandler = new S3RequestHandler(new Connections(connectionTimes));
+
+  private readonly clientConfig: S3ClientConfig;
 
   constructor(private readonly options: S3CustomerBucketsOptions) {
+    this.clientConfig = {
+      forcePathStyle: options.forcePathStyle,
+      requestHandler: this.requestHandler,
+      // It costs a round trip before each body, and an answer that comes early ends a put as well.
+      expectContinueHeader: false,
+      // A streamed body cannot be sent twice, and Temporal retries the rest at its own pace.
+      maxAttempts: 1,
+      // What the SDK would warn of is thrown as well, and named then.
+      logger: silent,
+    };
     this.workerSts = new STSClient(this.stsConfig);
     this.vendorSts = this.createVendorSts();
   }
@@ -167,57 +183,17 @@ export class S3CustomerBuckets implements CustomerBuckets {
   }
 
   private async putIn(region: string, delivery: Delivery, object: PutObject, signal: AbortSignal): Promise<void> {
-    const { bucket, bucketOwner, kmsKeyArn } = delivery.settings;
-    const request: PutObjectCommandInput = {
-      Bucket: bucket,
-      Key: object.key,
-      ContentType: object.contentType,
-      ACL: 'bucket-owner-full-control',
-      ExpectedBucketOwner: bucketOwner,
-      ...(kmsKeyArn === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyArn }),
-    };
-    const client = this.clientFor(delivery, region, object.validity);
-    if (typeof object.body === 'string') {
-      const small = { ...request, Body: object.body, ChecksumAlgorithm: 'CRC32C' } as const;
-      await client.send(new PutObjectCommand(small), { abortSignal: signal });
-      return;
-    }
-    const { open, readFailure, sizeBytes, crc32c } = object.body;
-    const body = open();
-    let readError: unknown;
-    const broken = new Promise<never>((_resolve, reject) => {
-      body.once('error', (error) => reject((readError = error)));
-    });
-    const streamed = { ...request, Body: body, ContentLength: sizeBytes, ChecksumCRC32C: crc32c };
-    // Neither a body that breaks nor an answer that comes before its end ends the request: its connection would be lost.
-    const unfinished = new AbortController();
-    const abortSignal = AbortSignal.any([signal, unfinished.signal]);
-    try {
-      await Promise.race([client.send(new PutObjectCommand(streamed), { abortSignal }), broken]);
-    } catch (error) {
-      throw readError === undefined || signal.aborted ? error : readFailure(readError);
-    } finally {
-      if (!body.readableEnded) unfinished.abort();
-      body.destroy();
-    }
+    const { key, contentType, body, validity } = object;
+    const customerClient = this.clientFor(delivery, region);
+    if (typeof body !== 'string') return putStreamed(customerClient, key, body, signal);
+    const client = validity === undefined ? customerClient.s3 : this.clientWithin(validity, customerClient.s3, region);
+    const small = { ...commonInput(delivery, contentType), Key: key, Body: body, ChecksumAlgorithm: 'CRC32C' as const };
+    await client.send(new PutObjectCommand(small), { abortSignal: signal });
   }
 
-  private clientFor(delivery: Delivery, region: string, validity?: Validity): S3Client {
-    const client = this.cachedClient(delivery, region);
-    if (validity === undefined) return client;
-    const { credentials, sha256 } = client.config;
-    const signer = new SignatureV4({ credentials, sha256, region, service: 's3', uriEscapePath: false });
-    return new S3Client({
-      ...this.clientConfig(delivery, region),
-      credentials,
-      signer: signerWithin(signer, validity),
-    });
-  }
-
-  private cachedClient(delivery: Delivery, region: string): S3Client {
+  private clientFor(delivery: Delivery, region: string): CustomerClient {
     const cacheKey = JSON.stringify([...sessionOf(delivery), region]);
-    const cached = this.clients.get(cacheKey);
-    const client = cached ?? new S3Client(this.clientConfig(delivery, region));
+    const client = this.clients.get(cacheKey) ?? this.newClient(delivery, region);
     this.clients.delete(cacheKey);
     this.clients.set(cacheKey, client);
     const [oldest] = this.clients.keys();
@@ -225,24 +201,21 @@ export class S3CustomerBuckets implements CustomerBuckets {
     return client;
   }
 
+  private newClient(delivery: Delivery, region: string): CustomerClient {
+    const credentials = async (): Promise<Session> => (await this.assumeCustomerRole(delivery)).session;
+    const s3 = new S3Client({ ...this.clientConfig, region, credentials });
+    return { s3, shards: new PreparedPuts(s3, this.requestHandler, commonInput(delivery, 'application/gzip')) };
+  }
+
+  private clientWithin(validity: Validity, { config: { credentials, sha256 } }: S3Client, region: string): S3Client {
+    const signer = new SignatureV4({ credentials, sha256, region, service: 's3', uriEscapePath: false });
+    return new S3Client({ ...this.clientConfig, region, credentials, signer: signerWithin(signer, validity) });
+  }
+
   /** A session that was revoked stays so until it expires; a new one may be let in. */
   private forgetSessions(delivery: Delivery): void {
     const session = JSON.stringify(sessionOf(delivery)).slice(0, -1);
     for (const cacheKey of this.clients.keys()) if (cacheKey.startsWith(session)) this.clients.delete(cacheKey);
-  }
-
-  private clientConfig(delivery: Delivery, region: string): S3ClientConfig {
-    return {
-      region,
-      forcePathStyle: this.options.forcePathStyle,
-      credentials: async () => (await this.assumeCustomerRole(delivery)).session,
-      // The socket to S3 is idle also when the source of the body stalls: one limit finds both.
-      requestHandler: { connectionTimeout: smallRequestTimeoutMs, socketTimeout: stallTimeoutMs },
-      // A streamed body cannot be sent twice, and Temporal retries the rest at its own pace.
-      maxAttempts: 1,
-      // What the SDK would warn of is thrown as well, and named then.
-      logger: silent,
-    };
   }
 
   private async assumeCustomerRole({ accountId, settings, folder }: Delivery): Promise<AssumedSession> {
@@ -280,13 +253,37 @@ export class S3CustomerBuckets implements CustomerBuckets {
 }
 
 /** What a session of the customer role is for: dumps do not share one. */
-const sessionOf = ({ accountId, settings, folder }: Delivery): unknown[] => [
-  accountId,
-  settings.roleArn,
-  settings.bucket,
-  settings.path,
-  folder,
-];
+const sessionOf = ({ accountId, settings, folder }: Delivery): unknown[] => [accountId, settings, folder];
+
+/** A session's client, and what it has prepared. */
+interface CustomerClient {
+  readonly s3: S3Client;
+  readonly shards: PreparedPuts;
+}
+
+const commonInput = ({ settings }: Delivery, contentType: PutObject['contentType']): CommonInput => ({
+  Bucket: settings.bucket,
+  ContentType: contentType,
+  ACL: 'bucket-owner-full-control',
+  ExpectedBucketOwner: settings.bucketOwner,
+  ...(settings.kmsKeyArn === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: settings.kmsKeyArn }),
+});
+
+async function putStreamed(
+  { shards }: CustomerClient,
+  key: string,
+  { open, readFailure, sizeBytes, crc32c }: StreamedBody,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = open();
+  try {
+    await shards.put({ key, source, sizeBytes, crc32c }, signal);
+  } catch (error) {
+    throw error instanceof BodyBroken && !signal.aborted ? readFailure(error.cause) : error;
+  } finally {
+    source.destroy();
+  }
+}
 
 /**
  * Signs in the query string instead of a header: there S3 takes an instant after which it refuses the request (S3 API

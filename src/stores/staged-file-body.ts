@@ -1,23 +1,19 @@
-import http from 'node:http';
-import https from 'node:https';
-import { Readable } from 'node:stream';
 import type { Pace } from '../dump/pace';
 import { stagedFileRetryMs } from '../timing';
-
-/** Connections are kept: a new one costs a small shard more than its bytes do. */
-const protocols = {
-  'http:': { request: http.request, agent: new http.Agent({ keepAlive: true }) },
-  'https:': { request: https.request, agent: new https.Agent({ keepAlive: true }) },
-} as const;
+import type { ByteSource } from './byte-source';
+import type { ByteSink, Connection } from './http/connection';
+import type { Connections } from './http/connections';
+import { requestHead } from './http/request-head';
 
 /** Eight of TLS's records: what is written on costs by the write as much as by the byte (docs/performance.md). */
 const pieceBytes = 128 * 1024;
 
 /**
- * One is being sent, two may wait to be (what one read brings can end a piece after the reader had enough), one is filled.
- * A piece is larger than what a request buffers, so that the next is taken only when the one before has been sent.
+ * One is being sent, one waits to be, one is filled; and one is free, as a connection that is told to pause hands over what
+ * it has read already, which may end the piece that is being filled.
  */
 const piecesPerBody = 4;
+const unsentPiecesMax = 2;
 
 /** Pieces that no body uses. New memory for each piece would cost more than the copying into it. */
 const unusedPieces: Buffer[][] = [];
@@ -30,7 +26,8 @@ const newPieces = (): Buffer[] => Array.from({ length: piecesPerBody }, () => Bu
 const errorBytesMax = 64 * 1024;
 
 export interface StagedFileBodyOptions {
-  /** As listed. The body ends with its last byte: the request that reads it must have ended when it is answered. */
+  readonly connections: Connections;
+  /** As listed: a body of another length breaks. */
   readonly sizeBytes: number;
   /** Headers, asked for with each request. */
   readonly authorisation: () => Promise<Headers>;
@@ -38,135 +35,161 @@ export interface StagedFileBodyOptions {
   readonly pace?: Pace | undefined;
 }
 
-/**
- * The bytes that Cloud Storage answers a request with, as they are stored. Made to be piped into one request: a chunk is
- * overwritten three chunks later, and all of them may be once the body is destroyed, which its owner must do.
- */
-export class StagedFileBody extends Readable {
+interface Receiver {
+  readonly sink: ByteSink;
+  readonly ended: () => void;
+  readonly broken: (error: Error) => void;
+}
+
+/** The bytes that Cloud Storage answers a request with, as they are stored. They are asked for at once. */
+export class StagedFileBody implements ByteSource {
   private readonly pieces = unusedPieces.pop() ?? newPieces();
   private filling = 0;
   private filledBytes = 0;
+  /** In order. The first of them is being sent, where there is a receiver. */
+  private unsent: Buffer[] = [];
   private receivedBytes = 0;
-  private unspentBytes = 0;
   private requestsSent = 0;
-  private request: http.ClientRequest | undefined;
-  private response: http.IncomingMessage | undefined;
+  private source: Connection | undefined;
+  private receiver: Receiver | undefined;
+  private failure: Error | undefined;
+  private isDestroyed = false;
 
   constructor(
     private readonly url: URL,
     private readonly options: StagedFileBodyOptions,
   ) {
-    super({ highWaterMark: 1, autoDestroy: false });
+    this.request();
   }
 
-  override _construct(constructed: () => void): void {
-    this.send();
-    constructed();
+  sendTo(sink: ByteSink, ended: () => void, broken: (error: Error) => void): void {
+    this.receiver = { sink, ended, broken };
+    if (this.failure !== undefined) broken(this.failure);
+    else if (this.isSent) ended();
+    else this.sendFirst();
   }
 
-  override _read(): void {
-    const waitMs = this.options.pace?.spend(this.unspentBytes) ?? 0;
-    this.unspentBytes = 0;
-    if (waitMs > 0) setTimeout(() => this.response?.resume(), waitMs);
-    else this.response?.resume();
+  destroy(): void {
+    if (this.isDestroyed) return;
+    this.isDestroyed = true;
+    this.source?.destroy();
+    // A connection that broke may still have some of the others in hand.
+    if (this.isSent) unusedPieces.push(this.pieces);
   }
 
-  override _destroy(error: Error | null, destroyed: (error: Error | null) => void): void {
-    // One that was read to its end leaves its connection to the next.
-    if (this.response?.readableEnded !== true) this.request?.destroy();
-    unusedPieces.push(this.pieces);
-    destroyed(error);
+  private get isReceived(): boolean {
+    return this.receivedBytes === this.options.sizeBytes;
   }
 
-  private send(): void {
+  private get isSent(): boolean {
+    return this.isReceived && this.unsent.length === 0;
+  }
+
+  private request(): void {
     this.requestsSent += 1;
     this.options
       .authorisation()
-      .then((authorisation) => (this.request = this.destroyed ? undefined : this.requestWith(authorisation)))
-      .catch((error: unknown) => this.destroy(error as Error));
+      .then((authorisation) => this.ask(authorisation))
+      .catch((error: unknown) => this.break(error as Error));
   }
 
-  private requestWith(authorisation: Headers): http.ClientRequest {
-    const { request, agent } = protocols[this.url.protocol === 'https:' ? 'https:' : 'http:'];
-    // Without it Cloud Storage unpacks what is stored with the content encoding gzip.
-    const headers = { ...Object.fromEntries(authorisation), 'accept-encoding': 'gzip' };
-    const sent = request(this.url, { agent, headers });
-    sent.on('error', (error) => (this.response === undefined ? this.sendAgainAfter(error) : this.destroy(error)));
-    sent.once('response', (answer) => (answer.statusCode === 200 ? this.receive(answer) : this.refuse(answer)));
-    sent.end();
-    return sent;
+  private ask(authorisation: Headers): void {
+    if (this.isDestroyed) return;
+    const { url, options } = this;
+    const source = options.connections.take(url);
+    this.source = source;
+    // Without gzip Cloud Storage unpacks what is stored with that content encoding.
+    const headers = { host: url.host, 'accept-encoding': 'gzip', ...Object.fromEntries(authorisation) };
+    let isBegun = false;
+    let refusal: { readonly status: number; text: string } | undefined;
+    source.ask(requestHead({ method: 'GET', target: `${url.pathname}${url.search}`, headers }), {
+      head: ({ status }) => {
+        if (status === 200) isBegun = true;
+        else refusal = { status, text: '' };
+      },
+      body: (bytes) => {
+        if (refusal === undefined) this.fill(bytes);
+        else if (refusal.text.length < errorBytesMax) refusal.text += bytes.toString();
+      },
+      end: () => {
+        this.source = undefined;
+        options.connections.give(url, source);
+        if (refusal !== undefined) this.requestAgainAfter(new CloudStorageError(refusal.status, refusal.text));
+        else if (!this.isReceived) this.break(this.wrongLength());
+      },
+      broken: (error) => (isBegun ? this.break(error) : this.requestAgainAfter(error)),
+    });
+    source.written();
   }
 
   /** Before its first byte a request can be sent again, as Cloud Storage's own client does. */
-  private sendAgainAfter(error: Error): void {
+  private requestAgainAfter(error: Error): void {
     const waitMs = stagedFileRetryMs[this.requestsSent - 1];
-    if (this.destroyed) return;
+    if (this.isDestroyed) return;
     if (waitMs === undefined || !mayPass(error)) {
-      this.destroy(error);
+      this.break(error);
       return;
     }
     setTimeout(() => {
-      if (!this.destroyed) this.send();
+      if (!this.isDestroyed) this.request();
     }, waitMs);
   }
 
-  private receive(response: http.IncomingMessage): void {
-    this.response = response;
-    response.on('data', (data: Buffer) => this.fill(data));
-    response.once('error', (error) => this.destroy(error));
-    if (this.options.sizeBytes === 0) this.push(null);
-    response.once('end', () => {
-      if (this.receivedBytes < this.options.sizeBytes) this.destroy(this.wrongLength());
-    });
-  }
-
-  private fill(data: Buffer): void {
-    this.receivedBytes += data.length;
-    if (this.receivedBytes > this.options.sizeBytes) {
-      this.destroy(this.wrongLength());
-      return;
-    }
-    for (let taken = 0; taken < data.length;) {
-      const copiedBytes = data.copy(this.piece(), this.filledBytes, taken);
+  private fill(bytes: Buffer): void {
+    this.receivedBytes += bytes.length;
+    if (this.receivedBytes > this.options.sizeBytes) throw this.wrongLength();
+    for (let taken = 0; taken < bytes.length;) {
+      const copiedBytes = bytes.copy(this.piece(), this.filledBytes, taken);
       taken += copiedBytes;
       this.filledBytes += copiedBytes;
-      if (this.filledBytes === pieceBytes && !this.pass()) this.response?.pause();
+      if (this.filledBytes === pieceBytes) this.pass();
     }
-    if (this.receivedBytes === this.options.sizeBytes) this.end();
-  }
-
-  private end(): void {
-    if (this.filledBytes > 0) this.pass();
-    this.push(null);
-    // Its end is read too, which leaves the connection to the next.
-    this.response?.resume();
-  }
-
-  private wrongLength(): Error {
-    return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.options.sizeBytes} bytes`);
+    if (this.isReceived && this.filledBytes > 0) this.pass();
   }
 
   private piece(): Buffer {
     const piece = this.pieces[this.filling];
-    if (piece === undefined) throw new Error(`A body has ${piecesPerBody} pieces and not one more.`);
+    if (piece === undefined || this.unsent.length === piecesPerBody) {
+      throw new Error(`A body has ${piecesPerBody} pieces and not one more.`);
+    }
     return piece;
   }
 
-  private pass(): boolean {
-    const full = this.piece().subarray(0, this.filledBytes);
+  private pass(): void {
+    this.unsent.push(this.piece().subarray(0, this.filledBytes));
     this.filling = (this.filling + 1) % piecesPerBody;
     this.filledBytes = 0;
-    this.unspentBytes += full.length;
-    return this.push(full);
+    if (this.unsent.length === unsentPiecesMax) this.source?.pause();
+    if (this.unsent.length === 1) this.sendFirst();
   }
 
-  private refuse(answer: http.IncomingMessage): void {
-    let text = '';
-    answer.on('data', (data: Buffer) => {
-      if (text.length < errorBytesMax) text += data.toString();
+  /** One at a time: pieces that wait together would be copied into one by the socket. */
+  private sendFirst(): void {
+    const [first] = this.unsent;
+    if (first === undefined || this.receiver === undefined) return;
+    this.receiver.sink.write(first, () => {
+      const waitMs = this.options.pace?.spend(first.length) ?? 0;
+      if (waitMs > 0) setTimeout(() => this.sent(), waitMs);
+      else this.sent();
     });
-    answer.once('error', (error) => this.destroy(error));
-    answer.once('end', () => this.sendAgainAfter(new CloudStorageError(answer.statusCode ?? 0, text)));
+  }
+
+  private sent(): void {
+    if (this.isDestroyed) return;
+    this.unsent.shift();
+    if (this.unsent.length < unsentPiecesMax) this.source?.resume();
+    if (this.isSent) this.receiver?.ended();
+    else this.sendFirst();
+  }
+
+  private break(error: Error): void {
+    if (this.isDestroyed || this.failure !== undefined) return;
+    this.failure = error;
+    this.receiver?.broken(error);
+  }
+
+  private wrongLength(): Error {
+    return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.options.sizeBytes} bytes`);
   }
 }
 

@@ -1,10 +1,11 @@
-import type { Readable } from 'node:stream';
 import type { File, GetFilesOptions, Storage } from '@google-cloud/storage';
 import { inLanes } from '../dump/lanes';
 import type { Pace } from '../dump/pace';
 import { stagingFailure } from '../failures';
-import { googleRequestTimeoutMs } from '../timing';
+import { connectionTimes, googleRequestTimeoutMs } from '../timing';
+import type { ByteSource } from './byte-source';
 import { answeredWithin } from './google-clients';
+import { Connections } from './http/connections';
 import { StagedFileBody } from './staged-file-body';
 
 /** A file of a staging bucket, at one generation: what was listed is what is read. */
@@ -20,11 +21,8 @@ export interface StagedFile {
 export interface StagingBuckets {
   /** The files whose names begin with `prefix`, by name; with `from` and `before`, those in between. */
   list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]>;
-  /**
-   * The bytes as stored: gzip stays gzip whatever the file's content encoding says. To be piped into one request and
-   * destroyed after it, by which its memory is used again.
-   */
-  open(bucket: string, file: StagedFile): Readable;
+  /** The bytes as stored: gzip stays gzip whatever the file's content encoding says. */
+  open(bucket: string, file: StagedFile): ByteSource;
   readText(bucket: string, name: string): Promise<string>;
   /** What is there already stays: an attempt that was given up on cannot change what a later one relies on. */
   writeTextOnce(bucket: string, name: string, text: string): Promise<void>;
@@ -42,6 +40,7 @@ interface GcsStagingBucketsOptions {
 export class GcsStagingBuckets implements StagingBuckets {
   private readonly requestTimeoutMs: number;
   private readonly pace: Pace | undefined;
+  private readonly connections = new Connections(connectionTimes);
 
   /** @param options.pace of the bytes of all files that are opened; absent, as fast as it goes */
   constructor(
@@ -71,12 +70,13 @@ export class GcsStagingBuckets implements StagingBuckets {
     return found;
   }
 
-  open(bucket: string, file: StagedFile): Readable {
+  open(bucket: string, file: StagedFile): ByteSource {
     // S3 checks the checksum that Cloud Storage keeps: nothing is hashed here.
     const { storage } = this;
     const name = `${encodeURIComponent(bucket)}/o/${encodeURIComponent(file.name)}`;
     const url = new URL(`${storage.apiEndpoint}/storage/v1/b/${name}?alt=media&generation=${file.generation}`);
     return new StagedFileBody(url, {
+      connections: this.connections,
       sizeBytes: file.sizeBytes,
       authorisation: () => storage.authClient.getRequestHeaders(url.href),
       pace: this.pace,

@@ -1,10 +1,9 @@
-import { Readable } from 'node:stream';
 import { createCopyShards } from '../../src/activities/copy-shards';
 import type { CopyProgress } from '../../src/contract';
 import { parseTableName } from '../../src/dump/inputs';
 import { ShardSlots } from '../../src/dump/shard-slots';
 import { putFailure } from '../../src/failures';
-import { dumpEnvironment, exampleSettings, FakeCustomerBuckets, FakeStagingBuckets } from '../fakes';
+import { dumpEnvironment, exampleSettings, FakeBytes, FakeCustomerBuckets, FakeStagingBuckets } from '../fakes';
 
 const settings = exampleSettings;
 const table = parseTableName('companies');
@@ -164,12 +163,7 @@ describe('a shard that one PutObject', () => {
 
 test('a staged shard that breaks while it is read is not blamed on S3', async () => {
   const { staging, customerBuckets, copyShards } = setUp();
-  staging.open = () =>
-    new Readable({
-      read() {
-        this.destroy(new Error('socket hang up'));
-      },
-    });
+  staging.open = () => new FakeBytes(['half of ', new Error('socket hang up')]);
   await expect(dumpEnvironment().run(copyShards, whole)).rejects.toMatchObject({
     type: 'Transient',
     message: expect.stringContaining(`[bucket=${stagingBucket} name=${stagingPrefix}${name(0)}]`),

@@ -1,7 +1,6 @@
 /** STS and S3 through the real client, against an AWS stand-in that checks who may do what. */
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
 import { ApplicationFailure } from '@temporalio/common';
 import { CustomerAccount, setUpVendor, startAws } from '../../sandbox/aws';
 import { freePort, type Running } from '../../sandbox/processes';
@@ -9,6 +8,7 @@ import { identityOfDump, type AccountId } from '../../src/contract';
 import { parseAccountId, parseBucketName, parseDestination, parsePath } from '../../src/dump/inputs';
 import { defaultVendorRoleArn, permissionPolicy, sessionPolicy, trustPolicy } from '../../src/dump/policies';
 import { isSessionOf, S3CustomerBuckets, type Delivery, type StreamedBody } from '../../src/stores/customer-bucket';
+import { FakeBytes } from '../fakes';
 import { FaultProxy } from '../end-to-end/fault-proxy';
 
 const { folder } = identityOfDump('dump/acc_7Hq2/2023-01-02T15:04');
@@ -67,11 +67,7 @@ const small = (key: string) => ({ key, contentType: 'application/json', body: '{
 /** The stored CRC32C of `hello`. */
 const crc32cOfHello = 'mnG7TA==';
 
-function streamed(
-  key: string,
-  crc32c = crc32cOfHello,
-  open: StreamedBody['open'] = () => Readable.from([Buffer.from('hello')]),
-) {
+function streamed(key: string, crc32c = crc32cOfHello, open: StreamedBody['open'] = () => new FakeBytes(['hello'])) {
   const readFailure = (error: unknown): Error => new Error(`reading failed: ${String(error)}`);
   return { key, contentType: 'application/gzip', body: { open, readFailure, sizeBytes: 5, crc32c } } as const;
 }
@@ -103,9 +99,9 @@ test('a bucket of another region is found by its redirect, side by side too, and
   const { delivery } = await newCustomer('elsewhere', { region: 'eu-west-1' });
   const bucket = newBuckets().open(delivery);
   let opened = 0;
-  const open = (): Readable => {
+  const open = (): FakeBytes => {
     opened += 1;
-    return Readable.from([Buffer.from('hello')]);
+    return new FakeBytes(['he', 'llo']);
   };
   await Promise.all(['1', '2', '3'].map((key) => bucket.put(streamed(key, crc32cOfHello, open), never)));
   expect(opened).toBe(6);
@@ -127,12 +123,7 @@ test('a damaged body is refused by S3, and may be tried again', async () => {
 
 test('a body that breaks while it is read is a failure to read, not of S3', async () => {
   const { customer, delivery } = await newCustomer('broken');
-  const open = (): Readable =>
-    new Readable({
-      read() {
-        this.destroy(new Error('connection reset'));
-      },
-    });
+  const open = (): FakeBytes => new FakeBytes(['he', new Error('connection reset')]);
   const failure = await failureOf(
     newBuckets()
       .open(delivery)
@@ -141,11 +132,6 @@ test('a body that breaks while it is read is a failure to read, not of S3', asyn
   expect(String(failure)).toContain('reading failed: Error: connection reset');
   expect(await customer.objects()).toEqual([]);
 });
-
-async function* endlessly() {
-  yield Buffer.from('he');
-  await new Promise(() => {});
-}
 
 test('a put that is answered before its body has ended leaves no connection behind', async () => {
   const { delivery } = await newCustomer('hasty');
@@ -158,7 +144,7 @@ test('a put that is answered before its body has ended leaves no connection behi
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   try {
-    const open = () => Readable.from(endlessly());
+    const open = () => new FakeBytes(['he', undefined]);
     const put = newBuckets()
       .open(delivery)
       .put(streamed('exports/hasty.gz', crc32cOfHello, open), never);

@@ -2,7 +2,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Connections } from '../../src/stores/http/connections';
+import { S3RequestHandler } from '../../src/stores/s3-request-handler';
 import { StagedFileBody } from '../../src/stores/staged-file-body';
+import { connectionTimes } from '../../src/timing';
+import { bytesOf } from '../fakes';
 
 const servers: http.Server[] = [];
 
@@ -20,21 +24,24 @@ afterEach(() => {
   }
 });
 
+const connections = new Connections(connectionTimes);
+
 const bodyOf = (url: URL, sizeBytes: number): StagedFileBody =>
-  new StagedFileBody(url, { sizeBytes, authorisation: async () => new Headers({ authorization: 'Bearer b' }) });
+  new StagedFileBody(url, {
+    connections,
+    sizeBytes,
+    authorisation: async () => new Headers({ authorization: 'Bearer b' }),
+  });
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Pipes as the SDK does, and destroys the body as its owner must. Answers with what the receiver hashed. */
-async function putThrough(body: StagedFileBody, receiver: URL): Promise<string> {
-  const request = http.request(receiver, { method: 'PUT', agent: false });
+/** Puts the body as it is put into S3. Answers with what the receiver hashed. */
+async function putThrough(body: StagedFileBody, sizeBytes: number, { hostname, port, pathname, host }: URL) {
+  const request = { method: 'PUT', protocol: 'http:', hostname, port: Number(port), path: pathname };
+  const headers = { host, 'content-length': String(sizeBytes) };
   try {
-    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
-      request.once('response', resolve).once('error', reject);
-      body.once('error', reject);
-    });
-    body.pipe(request);
-    return Buffer.concat((await (await answered).toArray()) as Buffer[]).toString();
+    const { response } = await new S3RequestHandler(connections).handle({ ...request, headers, body });
+    return Buffer.from(response.body).toString();
   } finally {
     body.destroy();
   }
@@ -59,20 +66,24 @@ test('bodies side by side arrive byte for byte, also at a receiver that is slowe
   });
   const receiver = await slowReceiver();
   const copy = ({ length }: Buffer, shard: number) =>
-    putThrough(bodyOf(new URL(`?shard=${shard}`, source.url), length), receiver.url);
+    putThrough(bodyOf(new URL(`?shard=${shard}`, source.url), length), length, receiver.url);
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
   // With the memory of those before.
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
 });
 
 test('bodies one after the other share a connection', async () => {
-  let connections = 0;
+  let opened = 0;
   const source = await serve((_request, response) => response.end(Buffer.alloc(300_000)));
-  source.server.on('connection', () => (connections += 1));
+  source.server.on('connection', () => (opened += 1));
   const receiver = await slowReceiver();
-  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url, 300_000), receiver.url);
-  expect(connections).toBe(1);
+  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url, 300_000), 300_000, receiver.url);
+  expect(opened).toBe(1);
 });
+
+/** Takes the first piece and no more. */
+const firstPieceOf = (body: StagedFileBody): Promise<Buffer> =>
+  new Promise((resolve, reject) => body.sendTo({ write: resolve }, () => {}, reject));
 
 test('a body that is given up closes its connection', async () => {
   const closed = Promise.withResolvers<string>();
@@ -81,9 +92,30 @@ test('a body that is given up closes its connection', async () => {
     response.write(Buffer.alloc(200_000));
   });
   const body = bodyOf(source.url, 1_000_000);
-  await new Promise((resolve) => body.once('data', resolve));
+  await firstPieceOf(body);
   body.destroy();
   expect(await closed.promise).toBe('closed');
+});
+
+test('no piece is overwritten while it is being sent, however slowly that goes', async () => {
+  const shard = randomBytes(4_000_000);
+  const source = await serve((_request, response) => response.end(shard));
+  const body = bodyOf(source.url, shard.length);
+  const taken: Buffer[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const write = (bytes: Buffer, sent: () => void): void => {
+      const copy = Buffer.from(bytes);
+      setTimeout(() => {
+        // It was not overwritten while it was being sent.
+        if (!bytes.equals(copy)) reject(new Error('a piece was overwritten'));
+        taken.push(copy);
+        sent();
+      }, 2);
+    };
+    body.sendTo({ write }, resolve, reject);
+  });
+  body.destroy();
+  expect(sha256(Buffer.concat(taken))).toBe(sha256(shard));
 });
 
 test('a request that fails before its first byte is sent again, each time with its authorisation', async () => {
@@ -95,7 +127,7 @@ test('a request that fails before its first byte is sent again, each time with i
     response.end('bytes');
   });
   const receiver = await slowReceiver();
-  expect(await putThrough(bodyOf(source.url, 5), receiver.url)).toBe(sha256(Buffer.from('bytes')));
+  expect(await putThrough(bodyOf(source.url, 5), 5, receiver.url)).toBe(sha256(Buffer.from('bytes')));
   expect(authorised).toEqual(['Bearer b', 'Bearer b', 'Bearer b']);
 });
 
@@ -107,7 +139,7 @@ test('a fault that does not pass breaks the body, with what Cloud Storage said',
     response.end(JSON.stringify({ error: { message: 'come later', errors: [{ reason: 'backendError' }] } }));
   });
   const body = bodyOf(source.url, 1_000_000);
-  await expect(body.toArray()).rejects.toMatchObject({
+  await expect(bytesOf(body)).rejects.toMatchObject({
     code: 503,
     message: 'come later',
     errors: [{ reason: 'backendError' }],
@@ -122,15 +154,16 @@ test('a refusal is not asked for twice', async () => {
     response.statusCode = 403;
     response.end('no JSON');
   });
-  await expect(bodyOf(source.url, 1000).toArray()).rejects.toMatchObject({ code: 403 });
+  await expect(bytesOf(bodyOf(source.url, 1000))).rejects.toMatchObject({ code: 403 });
   expect(requests).toBe(1);
 });
 
-test.each([128 * 1024, 256 * 1024, 256 * 1024 + 1])('a body of %i bytes ends with its last byte', async (sizeBytes) => {
-  // Whoever puts it may be answered at once, and then gives up what has not ended: that would cost him the connection.
-  const source = await serve((_request, response) => void response.write(Buffer.alloc(sizeBytes)));
+test.each([0, 1, 128 * 1024, 256 * 1024, 256 * 1024 + 1])('a body of %i bytes arrives whole', async (sizeBytes) => {
+  const source = await serve((_request, response) => response.end(Buffer.alloc(sizeBytes)));
   const receiver = await slowReceiver();
-  expect(await putThrough(bodyOf(source.url, sizeBytes), receiver.url)).toBe(sha256(Buffer.alloc(sizeBytes)));
+  expect(await putThrough(bodyOf(source.url, sizeBytes), sizeBytes, receiver.url)).toBe(
+    sha256(Buffer.alloc(sizeBytes)),
+  );
 });
 
 test.each([
@@ -138,7 +171,7 @@ test.each([
   [6, 'bytes'],
 ])('a body that is not the %i bytes that were listed breaks', async (sizeBytes, bytes) => {
   const source = await serve((_request, response) => response.end(bytes));
-  await expect(bodyOf(source.url, sizeBytes).toArray()).rejects.toThrow(/of \d bytes/);
+  await expect(bytesOf(bodyOf(source.url, sizeBytes))).rejects.toThrow(/of \d bytes/);
 });
 
 test('a body that ends before its length breaks', async () => {
@@ -146,18 +179,28 @@ test('a body that ends before its length breaks', async () => {
     response.setHeader('content-length', 1000);
     response.write(Buffer.alloc(500), () => request.socket.destroy());
   });
-  await expect(bodyOf(source.url, 1000).toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await expect(bytesOf(bodyOf(source.url, 1000))).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
 test('a body that is given up when all of it has arrived and not all was read closes its connection too', async () => {
   const closed = Promise.withResolvers<string>();
   const source = await serve((request, response) => {
     request.socket.once('close', () => closed.resolve('closed'));
-    response.end(Buffer.alloc(128 * 1024 + 10));
+    response.end(Buffer.alloc(512 * 1024));
   });
   source.server.keepAliveTimeout = 0;
-  const body = bodyOf(source.url, 1_000_000);
-  await new Promise((resolve) => body.once('readable', resolve));
+  const body = bodyOf(source.url, 512 * 1024);
+  await firstPieceOf(body);
   body.destroy();
   expect(await closed.promise).toBe('closed');
+});
+
+test('a body that broke before anybody took it says so to whoever does', async () => {
+  const source = await serve((_request, response) => response.end('bytes'));
+  const authorisation = async (): Promise<Headers> => {
+    throw new Error('there are no credentials');
+  };
+  const body = new StagedFileBody(source.url, { connections, sizeBytes: 5, authorisation });
+  await new Promise(setImmediate);
+  await expect(bytesOf(body)).rejects.toThrow('there are no credentials');
 });

@@ -4,7 +4,6 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import type { Storage } from '@google-cloud/storage';
 import { startCloudStorage } from '../../sandbox/cloud-storage';
@@ -12,6 +11,7 @@ import { freePort } from '../../sandbox/processes';
 import { stagingFailure } from '../../src/failures';
 import { createStorage } from '../../src/stores/google-clients';
 import { GcsStagingBuckets, type StagedFile } from '../../src/stores/staging-bucket';
+import { bytesOf } from '../fakes';
 import { SilentServer } from '../silent-server';
 
 const bucket = 'vendor-staging-eu';
@@ -45,10 +45,6 @@ const save = (name: string, content: string | Buffer, metadata: { contentEncodin
 
 const namesUnder = async (prefix: string): Promise<string[]> =>
   (await staging.list(bucket, prefix)).map(({ name }) => name);
-
-async function bytesOf(readable: Readable): Promise<Buffer> {
-  return Buffer.concat((await readable.toArray()) as Buffer[]);
-}
 
 async function onlyFile(prefix: string): Promise<StagedFile> {
   const [file, ...more] = await staging.list(bucket, prefix);
