@@ -1,10 +1,6 @@
+import type { Certificate } from './certificate';
 import { answers, start, untilReady, type Running } from './processes';
 import { ensureTool, fakeGcsServer } from './toolchain';
-
-export interface Certificate {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-}
 
 export interface CloudStorageOptions {
   readonly port: number;

@@ -2,12 +2,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Certificate } from '../../sandbox/cloud-storage';
+import { createCertificate, type Certificate } from '../../sandbox/certificate';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
 import { readOptions } from './options';
 import { deliveredFolder, runOurs, runRclone, type Scene } from './contenders';
 import { checkAndRemove } from './delivered';
-import { createCertificate, startServers, startSts } from './servers';
+import { startServers, startSts } from './servers';
 import { stageShards } from './staged-data';
 import { headOfTable, rowsOfTable } from './table';
 import { ratiosOf, type Ratios, type Round } from './taken';

@@ -3,27 +3,15 @@ import { mkdirSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { startCloudStorage, type Certificate } from '../../sandbox/cloud-storage';
+import type { Certificate } from '../../sandbox/certificate';
+import { startCloudStorage } from '../../sandbox/cloud-storage';
 import { answers, freePort, start, untilReady, type Running } from '../../sandbox/processes';
-import { ensureTool, run, SandboxError, versitygw } from '../../sandbox/toolchain';
+import { ensureTool, versitygw } from '../../sandbox/toolchain';
 
 export const customerBucket = 'bench-customer';
 /** versitygw's accounts are named by their keys: so the bucket's owner is the account of the customer role. */
 export const accessKeyId = '111122223333';
 export const secretAccessKey = 'bench-secret';
-
-/** A certificate of our own for 127.0.0.1, which clients are told to trust. */
-export async function createCertificate(folder: string): Promise<Certificate> {
-  const certificate = { certificateFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') };
-  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', certificate.keyFile];
-  try {
-    await run('openssl', ['req', '-x509', '-days', '2', ...key, ...names, '-out', certificate.certificateFile]);
-  } catch (error) {
-    throw new SandboxError(`The bench makes its certificate with openssl: install that. ${(error as Error).message}`);
-  }
-  return certificate;
-}
 
 export interface Servers {
   readonly storageUrl: string;

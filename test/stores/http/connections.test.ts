@@ -1,5 +1,4 @@
 /** Connections to servers of the test's own, with TLS and without. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -7,6 +6,7 @@ import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
+import { createCertificate } from '../../../sandbox/certificate';
 import type { Connection } from '../../../src/stores/http/connection';
 import { Connections } from '../../../src/stores/http/connections';
 import { requestHead } from '../../../src/stores/http/request-head';
@@ -18,13 +18,10 @@ const sockets = new Set<net.Socket>();
 let folder: string;
 let certificate: { cert: Buffer; key: Buffer };
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'connections-'));
-  const [certFile, keyFile] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyFile];
-  execFileSync('openssl', ['req', '-x509', '-days', '2', ...key, ...names, '-out', certFile], { stdio: 'ignore' });
-  certificate = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+  const { certificateFile, keyFile } = await createCertificate(folder);
+  certificate = { cert: readFileSync(certificateFile), key: readFileSync(keyFile) };
 });
 
 afterEach(() => {
