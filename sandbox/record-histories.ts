@@ -108,6 +108,20 @@ class Recorder {
     await this.keep('destination-checked', destinationWorkflowId(accountId));
   }
 
+  /** Two checks are refused at once, then one alone; a dump is delivered while the refusal stands, and the state changes. */
+  async refusedAndDelivered(): Promise<void> {
+    const { accountId, customer } = await this.connected('refused');
+    await customer.setTrust(trustPolicy(somebodyElse));
+    await Promise.all([this.destinations.check(accountId), this.destinations.check(accountId)]);
+    await this.destinations.check(accountId);
+    await customer.setTrust(trustPolicy(accountId));
+    await this.run(accountId, 'run-1');
+    await this.ended(accountId, 1);
+    await this.destinations.pause(accountId);
+    await this.until(accountId, ({ destination: { paused } }) => paused);
+    await this.keep('destination-refused-and-delivered', destinationWorkflowId(accountId));
+  }
+
   async toldByNotices(): Promise<void> {
     const { accountId, customer } = await this.parked('told');
     const first = noticeWorkflowId(accountId, await this.folderOf(accountId), 1);
@@ -216,6 +230,7 @@ const paths = [
   'tableParkedAndRetried',
   'continuedAsNew',
   'checked',
+  'refusedAndDelivered',
   'toldByNotices',
 ] as const;
 
