@@ -39,8 +39,14 @@ export const destinationWorkflowId = (accountId: AccountId): string => `destinat
 export const dumpWorkflowId = (accountId: AccountId, folder: FolderName): string => `dump/${accountId}/${folder}`;
 
 /** Also the id that a receiver knows a notice by. Holds no full stop: the signed text is cut at full stops. */
-export const noticeWorkflowId = (accountId: AccountId, folder: FolderName, number: number): string =>
-  `notice/${accountId}/${folder}/${number}`;
+export const noticeWorkflowId = (accountId: AccountId, occasion: NoticeOccasion, number: number): string =>
+  `notice/${accountId}/${occasion}/${number}`;
+
+/** What a notice comes of: a dump, or what a check of access found in this minute. */
+export type NoticeOccasion = FolderName | `access-${FolderName}`;
+
+/** The Temporal Schedule of the namespace that has every destination check its access, and the workflow that it starts. */
+export const accessRound = { scheduleId: 's3-destination-access-round', workflowId: 'access-round' } as const;
 
 /**
  * Whom a workflow works for and, for a dump, in which folder: read from the workflow's own id. The external id comes from
@@ -224,8 +230,10 @@ export type NoticeSubject = { readonly table: TableName } | { readonly step: str
 
 export type NoticeFault = NoticeSubject & Fault;
 
-/** What a dump tells a receiver. The README describes each. */
-export type NoticeEvent =
+/** What a receiver is told. The README describes each. */
+export type NoticeEvent = DumpEvent | AccessEvent;
+
+export type DumpEvent =
   | { readonly type: 'dump.needs-attention'; readonly faults: readonly NoticeFault[] }
   | { readonly type: 'dump.recovered' }
   | { readonly type: 'dump.delivered'; readonly receiptKey: string; readonly total: Copied }
@@ -234,16 +242,17 @@ export type NoticeEvent =
       readonly reason: string;
     };
 
+/** What a check of access tells that nobody waits for. */
+export type AccessEvent =
+  | { readonly type: 'destination.access-refused'; readonly fault: Omit<Fault, 'retriesHourly'> }
+  | { readonly type: 'destination.access-restored' };
+
 /** Shaped as the Standard Webhooks specification recommends: `type`, `timestamp`, `data`. */
 export interface Notice {
   readonly type: NoticeEvent['type'];
   /** RFC 3339. When it happened, not when it is told. */
   readonly timestamp: string;
-  readonly data: {
-    readonly account: AccountId;
-    readonly folder: FolderName;
-    readonly run: ModellingRun;
-  } & Readonly<Record<string, unknown>>;
+  readonly data: { readonly account: AccountId } & Readonly<Record<string, unknown>>;
 }
 
 /**

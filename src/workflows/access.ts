@@ -1,14 +1,22 @@
-import { isCancellation, patched, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, isCancellation, patched, sleep } from '@temporalio/workflow';
 import type { AccessCheck, AccountId, AssumedRole, DestinationSettings } from '../contract';
 import { accessPropagationMs, accessRecheckMs } from '../timing';
+import type { AccessNotices } from './access-notices';
 import { assumeCustomerRole, checkAccess } from './activity-proxies';
 import { endingFailure, faultOf } from './faults';
 
-/** The proof that a destination can be delivered to: when it is connected, and on request. */
+/** The proof that a destination can be delivered to: when it is connected, on request, and each day. One at a time. */
 export class Access {
+  /** What the one that is going on says so far, where that takes nothing away from the last. */
+  private soFar: AccessCheck | undefined;
+  private underWay = 0;
+  private lastTurn: Promise<void> = Promise.resolve();
+
   constructor(
     private readonly accountId: AccountId,
+    private readonly inForce: () => DestinationSettings | undefined,
     private lastCheck: AccessCheck | undefined,
+    private readonly notices: AccessNotices,
     private readonly changed: () => void,
   ) {}
 
@@ -16,25 +24,61 @@ export class Access {
     return this.lastCheck;
   }
 
+  /** For people. */
+  get shown(): AccessCheck | undefined {
+    return this.soFar ?? this.lastCheck;
+  }
+
   get isRefused(): boolean {
     return this.lastCheck?.state === 'failed' && this.lastCheck.fault !== undefined;
   }
 
-  /** Throws what is in the way. */
-  async prove(settings: DestinationSettings): Promise<AssumedRole> {
+  /** Of settings that are to come into force. Throws what is in the way. */
+  prove(settings: DestinationSettings): Promise<AssumedRole> {
+    return this.inTurn(() => this.proveNow(settings));
+  }
+
+  /** Of the settings in force, for who reads what it says. */
+  check(): Promise<AccessCheck> {
+    return this.inTurn(() => this.checkNow());
+  }
+
+  /** Of the settings in force. Nobody waits for what it says: a refusal is told. One that is going on says the same. */
+  async watch(): Promise<void> {
+    if (this.underWay > 0) return;
+    await this.inTurn(async () => {
+      const check = await this.checkNow();
+      if (check.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
+    });
+  }
+
+  /** Two side by side would each take the other's refusals for theirs. Those that older code let run so replay so. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const waits = this.underWay > 0 && patched('access-in-turn');
+    const turn = waits ? this.lastTurn.then(work) : work();
+    this.underWay += 1;
+    const over = (): void => void (this.underWay -= 1);
+    this.lastTurn = turn.then(over, over);
+    return turn;
+  }
+
+  private async proveNow(settings: DestinationSettings): Promise<AssumedRole> {
     try {
       const proof = await this.provePatiently(settings);
-      this.set({ state: 'passed', at: now() });
+      this.set(settings, { state: 'passed', at: now() });
+      if (this.notices.told !== undefined) await this.notices.restored();
       return proof;
     } catch (error) {
-      if (!isCancellation(error)) this.set(failed(error));
+      if (!isCancellation(error)) this.set(settings, failed(error));
       throw error;
     }
   }
 
-  async check(settings: DestinationSettings): Promise<AccessCheck> {
+  private async checkNow(): Promise<AccessCheck> {
+    const settings = this.inForce();
+    if (settings === undefined) throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
     try {
-      await this.prove(settings);
+      await this.proveNow(settings);
       return { state: 'passed', at: now() };
     } catch (error) {
       if (isCancellation(error)) throw error;
@@ -52,17 +96,35 @@ export class Access {
       } catch (error) {
         const fault = faultOf(error);
         if (fault?.mender !== 'customer' || Date.now() >= believeAtMs) throw error;
-        this.set({ state: 'checking', attempt, fault });
+        this.set(settings, { state: 'checking', attempt, fault });
         await sleep(accessRecheckMs, { summary: 'a new role or policy takes seconds to take effect' });
       }
     }
   }
 
-  private set(check: AccessCheck): void {
-    this.lastCheck = check;
+  /**
+   * What is known of the settings in force stands until they are proven, or refused anew: a network fault proves nothing,
+   * and other settings that are refused do not come into force.
+   */
+  private set(settings: DestinationSettings, check: AccessCheck): void {
+    const provesNothing = this.areOthers(settings) ? check.state !== 'passed' : this.isRefused && !isVerdict(check);
+    if (provesNothing && patched('verdict-stands')) {
+      this.soFar = check.state === 'checking' ? check : undefined;
+    } else {
+      this.soFar = undefined;
+      this.lastCheck = check;
+    }
     this.changed();
   }
+
+  private areOthers(settings: DestinationSettings): boolean {
+    const inForce = this.inForce();
+    return inForce !== undefined && JSON.stringify(settings) !== JSON.stringify(inForce);
+  }
 }
+
+const isVerdict = (check: AccessCheck): boolean =>
+  check.state === 'passed' || (check.state === 'failed' && check.fault !== undefined);
 
 function failed(error: unknown): AccessCheck {
   const fault = faultOf(error);

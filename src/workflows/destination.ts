@@ -1,7 +1,6 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
@@ -28,6 +27,7 @@ import {
   type DestinationState,
   type DestinationStatus,
   type DumpOutcome,
+  type FailureType,
   type FolderName,
   type ModellingRun,
 } from '../contract';
@@ -35,10 +35,12 @@ import { InvalidInput, parseDestination, parseModellingRun } from '../dump/input
 import { endOfMinuteMs, folderName } from '../dump/keys';
 import { commitWithinMs } from '../timing';
 import { Access } from './access';
+import { AccessNotices } from './access-notices';
 import { destinationDetails } from './details';
 import { dump } from './dump';
 import { endingFailure } from './faults';
 import {
+  checkAccessSignal,
   checkUpdate,
   connectUpdate,
   destinationStatusQuery,
@@ -51,6 +53,7 @@ import {
   supersedeSignal,
   type Connected,
 } from './messages';
+import { accessTeller } from './notice-teller';
 import { outcomeOf, stateAfter, wasTerminated } from './outcomes';
 import { versioned } from './versioning';
 
@@ -67,6 +70,8 @@ export interface CarriedState {
   readonly recentDumps: readonly DumpOutcome[];
   readonly notes: readonly string[];
   readonly access?: AccessCheck | undefined;
+  /** The refusal of access that a receiver was told of, and that has not been mended since. */
+  readonly toldRefusal?: FailureType | undefined;
 }
 
 export interface DestinationInput {
@@ -92,7 +97,7 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
 
   setHandler(destinationStatusQuery, () => entity.status);
   setHandler(connectUpdate, (input) => entity.connect(input), { validator: (input) => void parseDestination(input) });
-  setHandler(checkUpdate, () => entity.checkAccess());
+  setHandler(checkUpdate, () => entity.check());
   setHandler(disconnectUpdate, () => entity.disconnect());
   setHandler(modellingRunSucceededSignal, (run) => entity.announce(run), {
     description: 'Sent by the modelling pipeline. Input: {"runId": …, "finishedAt": …, "dataset": …}',
@@ -102,6 +107,9 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
   setHandler(resumeSignal, () => entity.resume(), { description: 'Delivers again. No input' });
   setHandler(dumpNowSignal, () => entity.dumpNow(), {
     description: 'Delivers the newest run, again if it was delivered before. No input',
+  });
+  setHandler(checkAccessSignal, () => entity.watchAccess(), {
+    description: 'Checks access, as each day; a refusal is told by notice. Does nothing while paused. No input',
   });
   upsertSearchAttributes([{ key: searchAttributes.account, value: accountId }]);
 
@@ -136,6 +144,7 @@ class Destination {
   private lastFolder: FolderName | undefined;
   private recentDumps: readonly DumpOutcome[];
   private notes: readonly string[];
+  private readonly accessNotices: AccessNotices;
   private readonly access: Access;
   private currentDump: CurrentDump | undefined;
 
@@ -151,14 +160,22 @@ class Destination {
     this.lastFolder = state.lastFolder;
     this.recentDumps = state.recentDumps;
     this.notes = state.notes;
-    this.access = new Access(accountId, state.access, () => this.publish());
+    this.accessNotices = new AccessNotices(accessTeller(accountId), state.toldRefusal);
+    this.access = new Access(
+      accountId,
+      () => this.settings,
+      state.access,
+      this.accessNotices,
+      () => this.publish(),
+    );
     this.publish();
   }
 
   get state(): CarriedState {
     const { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes } = this;
     const access = this.access.last;
-    return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes, access };
+    const toldRefusal = this.accessNotices.told;
+    return { settings, paused, pendingRun, newestRun, seenRunIds, lastFolder, recentDumps, notes, access, toldRefusal };
   }
 
   get status(): DestinationStatus {
@@ -179,7 +196,7 @@ class Destination {
           }),
       ...(pendingRun === undefined ? {} : { pendingRun }),
       ...(newestRun === undefined ? {} : { newestRun }),
-      ...(this.access.last === undefined ? {} : { access: this.access.last }),
+      ...(this.access.shown === undefined ? {} : { access: this.access.shown }),
       recentDumps,
       notes,
     };
@@ -217,10 +234,13 @@ class Destination {
   }
 
   /** On request. The settings stay, whatever it says. */
-  async checkAccess(): Promise<AccessCheck> {
-    if (this.settings === undefined)
-      throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
-    return this.access.check(this.settings);
+  check(): Promise<AccessCheck> {
+    return this.access.check();
+  }
+
+  /** Each day, or when an operator says so. Where nothing is to be delivered, there is nothing to know. */
+  async watchAccess(): Promise<void> {
+    if (this.settings !== undefined && !this.paused) await this.access.watch();
   }
 
   /** Nothing is delivered any more, the dump at work included. Runs are still noted. */
@@ -307,6 +327,10 @@ class Destination {
       this.publish();
     }
     if (mayStillCommit) await sleep(commitWithinMs, { summary: 'the terminated dump may still be committing' });
+    // A delivered dump proves much of what a check does, not all, and perhaps by older settings: the check itself decides.
+    if (outcome?.outcome === 'delivered' && this.access.isRefused && patched('refusal-doubted')) {
+      await this.watchAccess();
+    }
   }
 
   /** Now, or the beginning of the next minute if this one's folder is given away. */

@@ -71,7 +71,7 @@ function accessSection(access: AccessCheck | undefined): string[] {
         '',
         `### Access failed: ${access.fault?.type ?? 'not by refusal'}`,
         '',
-        `At ${access.at}. Once it is mended, send the update \`check\`: ${code(access.problem)}`,
+        `At ${access.at}. Once it is mended, send the signal \`checkAccess\`: ${code(access.problem)}`,
       ];
   }
 }

@@ -24,6 +24,8 @@ export const modellingRunSucceededSignal = defineSignal<[unknown]>('modellingRun
 export const pauseSignal = defineSignal('pause');
 export const resumeSignal = defineSignal('resume');
 export const dumpNowSignal = defineSignal('dumpNow');
+/** Each day by schedule. Whoever wants to know what it says sends the update. */
+export const checkAccessSignal = defineSignal('checkAccess');
 export const destinationStatusQuery = defineQuery<DestinationStatus>('status');
 
 /** To a dump: try again what waits for a person; with a table's name, only that table. */

@@ -1,4 +1,4 @@
-import type { DumpOutcome, FailureType, Fault, NoticeEvent, NoticeFault, NoticeSubject } from '../contract';
+import type { DumpEvent, DumpOutcome, FailureType, Fault, NoticeFault, NoticeSubject } from '../contract';
 
 /** How a dump tells. Nothing of it may throw: a dump never fails for a notice. */
 export interface Teller {
@@ -7,7 +7,7 @@ export interface Teller {
   /** Some seconds, in which more may go wrong that is told in the same notice. */
   readonly gather: () => Promise<void>;
   /** Returns as soon as the notice goes its own way, not when it has been taken. */
-  readonly tell: (event: NoticeEvent, atMs: number) => Promise<void>;
+  readonly tell: (event: DumpEvent, atMs: number) => Promise<void>;
 }
 
 interface Untold {
@@ -81,7 +81,7 @@ export class Notices {
     await this.teller.tell({ type: 'dump.needs-attention', faults: untold.map(({ fault }) => fault) }, atMs);
   }
 
-  private async tellIfOn(event: NoticeEvent, atMs: number): Promise<void> {
+  private async tellIfOn(event: DumpEvent, atMs: number): Promise<void> {
     if (await this.teller.areOn()) await this.teller.tell(event, atMs);
   }
 
@@ -93,7 +93,7 @@ export class Notices {
 
 const keyOf = (subject: NoticeSubject): string => JSON.stringify(subject);
 
-function endingEvent(outcome: DumpOutcome): NoticeEvent {
+function endingEvent(outcome: DumpOutcome): DumpEvent {
   if (outcome.outcome === 'delivered') {
     return { type: 'dump.delivered', receiptKey: outcome.receiptKey, total: outcome.total };
   }
