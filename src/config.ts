@@ -1,6 +1,7 @@
 /** The only reader of the environment. What is missing or malformed is named at start, not found out by a dump. */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { WorkerDeploymentVersion } from '@temporalio/common';
+import type { TimeOfDay } from './access-schedule';
 import { readKeyFile, type PayloadKeys } from './codec/keys';
 import type { CodecServerSettings } from './codec/server';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
@@ -28,6 +29,8 @@ export interface WorkerConfig {
   readonly copyBandwidthMBPerSecond: number | undefined;
   /** For the buffers of all shards that the worker streams; absent, what the shards in flight need. */
   readonly copyMemoryMB: number | undefined;
+  /** When every destination checks its access, each day; absent, by request only. */
+  readonly accessCheckAt: TimeOfDay | undefined;
   /** Where notices go; absent, there are none. */
   readonly notices: WebhookSettings | undefined;
   /** Which version of which Worker Deployment this is; absent, the worker is not versioned. */
@@ -48,6 +51,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     shardsInFlight: setting(env, 'COPY_SHARDS_IN_FLIGHT', parseCount, '32'),
     copyBandwidthMBPerSecond: optional(env, 'COPY_BANDWIDTH_MB_PER_SECOND', parseAmount),
     copyMemoryMB: optional(env, 'COPY_MEMORY_MB', parseAmount),
+    accessCheckAt: setting(env, 'ACCESS_CHECK_AT', parseTimeOrOff, '04:00'),
     notices: readNotices(env),
     deploymentVersion: readDeploymentVersion(env),
     production: env['NODE_ENV'] === 'production',
@@ -161,6 +165,15 @@ function parseAmount(text: string): number {
     throw new InvalidInput(`'${text}' is not a number greater than 0.`);
   }
   return Number(text);
+}
+
+function parseTimeOrOff(text: string): TimeOfDay | undefined {
+  if (text === 'off') return undefined;
+  const [, hour, minute] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? [];
+  if (hour === undefined || minute === undefined) {
+    throw new InvalidInput(`'${text}' is neither a time of day in UTC, such as 04:00, nor off.`);
+  }
+  return { hour: Number(hour), minute: Number(minute) };
 }
 
 /** Path and query may be a secret: no message repeats them. */

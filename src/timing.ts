@@ -86,6 +86,16 @@ export const noticeGiveUpMs = 24 * hour;
 export const accessPropagationMs = 30 * second;
 export const accessRecheckMs = 5 * second;
 
+/**
+ * A round of access checks asks one destination after the other, so long after the last: a check is four requests to STS
+ * and one put. Ten thousand destinations are asked within 34 minutes.
+ */
+export const accessRoundPaceMs = second / 5;
+/** A round that cannot be finished, as Temporal finds no list or no worker, is over before the next day's. */
+export const accessRoundGiveUpMs = 12 * hour;
+/** A round that Temporal missed, being down, is begun up to so late. */
+export const accessRoundCatchUpMs = 6 * hour;
+
 /** `connect` has a person waiting: a transient fault is tried again a little, then reported. */
 export const connectRetryPolicy = { ...retryPolicy, maximumAttempts: 3 } as const;
 

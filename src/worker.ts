@@ -1,7 +1,9 @@
 /** Runs the workflows and the activities: `node lib/src/worker.js [--queues control|copy|all] [--copy-processes N]`. */
 import os from 'node:os';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime } from '@temporalio/worker';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { keepAccessSchedule } from './access-schedule';
 import { createDataConverter } from './codec/data-converter';
 import { copyingShare, readPayloadKeys, readTemporalConfig, readWorkerConfig } from './config';
 import { CopyProcesses } from './copy-processes';
@@ -31,6 +33,9 @@ async function main({ queues, copyProcesses }: Options): Promise<void> {
   const connection = await NativeConnection.connect(connectionOptions);
   try {
     await registerSearchAttributes(connection, namespace);
+    if (queues !== 'copy') {
+      await keepAccessSchedule(new Client({ connection, namespace, dataConverter }), config.accessCheckAt, warn);
+    }
     const deps = createDeps(config);
     const common = { connection, namespace, dataConverter, ...versioned(config) };
     const copiesHere = queues !== 'control' && copyProcesses === 0;
@@ -53,8 +58,10 @@ const createCopyProcesses = (count: number): CopyProcesses =>
     program: __filename,
     args: ['--queues', 'copy' satisfies Queues, '--copy-processes', '0'],
     environment: { ...process.env, ...copyingShare(count) },
-    warn: (message) => Runtime.instance().logger.warn(message),
+    warn,
   });
+
+const warn = (message: string): void => Runtime.instance().logger.warn(message);
 
 function parseProcesses(text: string): number {
   if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is not a whole number from 0 to 999.');

@@ -15,6 +15,7 @@ test('only the staging buckets must be set; the rest has defaults', () => {
     shardsInFlight: 32,
     copyBandwidthMBPerSecond: undefined,
     copyMemoryMB: undefined,
+    accessCheckAt: { hour: 4, minute: 0 },
     notices: undefined,
     deploymentVersion: undefined,
     production: false,
@@ -34,6 +35,7 @@ test('every setting is read from the environment', () => {
     COPY_SHARDS_IN_FLIGHT: '8',
     COPY_BANDWIDTH_MB_PER_SECOND: '0.5',
     COPY_MEMORY_MB: '64',
+    ACCESS_CHECK_AT: '23:05',
     NOTICE_URL: 'https://receiver.example/hook?key=1',
     NOTICE_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     TEMPORAL_DEPLOYMENT_NAME: 'vendor/s3-destination',
@@ -55,6 +57,7 @@ test('every setting is read from the environment', () => {
     shardsInFlight: 8,
     copyBandwidthMBPerSecond: 0.5,
     copyMemoryMB: 64,
+    accessCheckAt: { hour: 23, minute: 5 },
     notices: {
       url: new URL('https://receiver.example/hook?key=1'),
       secret: Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64'),
@@ -67,6 +70,10 @@ test('every setting is read from the environment', () => {
 test('a build id alone makes a version of the deployment s3-destination', () => {
   const { deploymentVersion } = readWorkerConfig({ ...staging, TEMPORAL_WORKER_BUILD_ID: '42' });
   expect(deploymentVersion).toEqual({ deploymentName: 's3-destination', buildId: '42' });
+});
+
+test('access is checked by request only where the time is off', () => {
+  expect(readWorkerConfig({ ...staging, ACCESS_CHECK_AT: 'off' }).accessCheckAt).toBeUndefined();
 });
 
 test('an empty variable is as good as none', () => {
@@ -98,6 +105,9 @@ test.each([
   ['COPY_BANDWIDTH_MB_PER_SECOND', '0'],
   ['COPY_BANDWIDTH_MB_PER_SECOND', '1e3'],
   ['COPY_MEMORY_MB', '-1'],
+  ['ACCESS_CHECK_AT', '24:00'],
+  ['ACCESS_CHECK_AT', '4:00'],
+  ['ACCESS_CHECK_AT', 'never'],
   ['TEMPORAL_WORKER_BUILD_ID', 'two words'],
 ])('a malformed %s (%s) is named', (name, value) => {
   expect(() => readWorkerConfig({ ...staging, [name]: value })).toThrow(`The setting ${name} cannot be used: `);

@@ -1,8 +1,11 @@
+import { Context } from '@temporalio/activity';
 import type { ShardSlots } from '../dump/shard-slots';
 import type { CustomerBuckets } from '../stores/customer-bucket';
+import { TemporalDestinations } from '../stores/running-destinations';
 import type { StagingBuckets } from '../stores/staging-bucket';
 import type { Warehouse } from '../stores/warehouse';
 import type { Webhook } from '../stores/webhook';
+import { createAskForChecks } from './ask-for-checks';
 import { createAssumeCustomerRole } from './assume-customer-role';
 import { createCheckAccess } from './check-access';
 import { createClearStaging } from './clear-staging';
@@ -32,6 +35,8 @@ export const createControlActivities = (deps: ActivityDeps) => ({
   commitReceipt: createCommitReceipt(deps),
   clearStaging: createClearStaging(deps),
   noticesAreOn: createNoticesAreOn(deps),
+  // The worker's own client, which there is only while an activity runs.
+  askForChecks: createAskForChecks(() => new TemporalDestinations(Context.current().client)),
 });
 
 /** Moves bytes. */

@@ -2,6 +2,7 @@ import { proxyActivities, proxyLocalActivities, type ActivityOptions } from '@te
 import type { Activities } from '../activities';
 import { taskQueues, type AccountId } from '../contract';
 import {
+  accessRoundGiveUpMs,
   clearStagingGiveUpMs,
   clearStagingTimeoutMs,
   connectRetryPolicy,
@@ -20,8 +21,8 @@ const small: ActivityOptions = {
   retry: retryPolicy,
 };
 
-/** Those that go through a task queue. */
-type Remote = Exclude<keyof Activities, 'noticesAreOn' | 'checkAccess'>;
+/** Those that go through a task queue, for one account. */
+type Remote = Exclude<keyof Activities, 'noticesAreOn' | 'checkAccess' | 'askForChecks'>;
 
 const options = {
   assumeCustomerRole: small,
@@ -89,6 +90,14 @@ const forPerson = (accountId: AccountId): ActivityOptions & { summary: string } 
 /** For who waits for its answer: a transient fault is tried again a little, then reported. */
 export const checkAccess = (accountId: AccountId, ...args: Parameters<Activities['checkAccess']>) =>
   proxies.checkAccess.executeWithOptions(forPerson(accountId), args);
+
+/** Of all accounts. It lasts as long as there are destinations to ask, and goes on elsewhere where its worker ends. */
+export const { askForChecks } = proxyActivities<Activities>({
+  ...small,
+  startToCloseTimeout: accessRoundGiveUpMs,
+  scheduleToCloseTimeout: accessRoundGiveUpMs,
+  heartbeatTimeout: heartbeatTimeoutMs,
+});
 
 /** As `connect` proved access before there was {@link checkAccess}. */
 export const assumeCustomerRole = (accountId: AccountId, ...args: Parameters<Activities['assumeCustomerRole']>) =>

@@ -68,6 +68,7 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     commitReceipt: async () => 'receipt.json',
     clearStaging: async () => {},
     noticesAreOn: async () => false,
+    askForChecks: async () => 0,
     sendNotice: async () => {},
     ...replaced,
   };
@@ -82,6 +83,7 @@ export function scripted(replaced: Partial<Activities> = {}): { activities: Acti
     uploadSchema: (input) => (calls.push(`uploadSchema ${input.table}`), plain.uploadSchema(input)),
     commitReceipt: (input) => (calls.push('commitReceipt'), plain.commitReceipt(input)),
     clearStaging: () => (calls.push('clearStaging'), plain.clearStaging()),
+    askForChecks: () => (calls.push('askForChecks'), plain.askForChecks()),
     // Not steps of a dump: tests of notices look at what was sent.
     noticesAreOn: () => plain.noticesAreOn(),
     sendNotice: (notice) => plain.sendNotice(notice),

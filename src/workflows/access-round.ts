@@ -1,0 +1,19 @@
+import { defineWorkflowOptions, isCancellation } from '@temporalio/workflow';
+import { askForChecks } from './activity-proxies';
+import { endingFailure } from './faults';
+import { versioned } from './versioning';
+
+// It ends within hours, and within the day that it was started on.
+defineWorkflowOptions(accessRound, versioned('PINNED'));
+
+/**
+ * Has every destination check its access, so that a broken policy is known before the next dump. Started each day by the
+ * namespace's schedule. What the checks say is each destination's business.
+ */
+export async function accessRound(): Promise<{ asked: number }> {
+  try {
+    return { asked: await askForChecks() };
+  } catch (error) {
+    throw isCancellation(error) ? error : endingFailure(error);
+  }
+}
