@@ -121,7 +121,10 @@ function createProgram(): Command {
 
   command(program, 'policies', 'print what the customer sets up, filled in: role, policies, lifecycle')
     .option('--bucket <name>', 'the bucket (default: the one that is connected)')
-    .option('--kms-key-arn <arn>', "the key of the bucket's encryption, if it has one")
+    .option(
+      '--kms-key-arn <arn>',
+      "the key of the bucket's encryption, if it has one (default: the one that is connected, if the bucket is)",
+    )
     .option('--vendor-role-arn <arn>', 'the role that customers trust (default: VENDOR_ROLE_ARN, as for workers)')
     .option('--path <path>', 'what every key begins with (default: the one that is connected, if the bucket is)')
     .option('--role-name <name>', `the customer role's name (default: ${defaultRoleName})`)

@@ -49,13 +49,14 @@ async function readSetUp(account: string, options: PolicyOptions): Promise<Custo
   const accountId = parseAccountId(account);
   const place = options.bucket === undefined ? await connectedPlace(account) : { bucket: options.bucket };
   const path = options.path ?? place.path;
+  const kmsKeyArn = options.kmsKeyArn ?? place.kmsKeyArn;
   return {
     accountId,
     vendorRoleArn: parseRoleArn(options.vendorRoleArn ?? readVendorRoleArn()),
     roleName: parseRoleName(options.roleName ?? defaultRoleName),
     bucket: parseBucketName(place.bucket),
     ...(path === undefined || path === '' ? {} : { path: parsePath(path) }),
-    ...(options.kmsKeyArn === undefined ? {} : { kmsKeyArn: parseKmsKeyArn(options.kmsKeyArn) }),
+    ...(kmsKeyArn === undefined || kmsKeyArn === '' ? {} : { kmsKeyArn: parseKmsKeyArn(kmsKeyArn) }),
     expireDays: options.expireDays ?? defaultExpireDays,
     bucketExists: options.existingBucket === true,
   };
@@ -94,6 +95,7 @@ function launchLines({ bucketExists }: CustomerSetUp, templateUrl?: string, regi
 interface Place {
   readonly bucket: string;
   readonly path?: string;
+  readonly kmsKeyArn?: string;
 }
 
 async function connectedPlace(account: string): Promise<Place> {
