@@ -3,14 +3,15 @@ import { isGrpcServiceError, ServiceError, type Client } from '@temporalio/clien
 import {
   identityOfWorkflow,
   searchAttributeNames,
+  type AccessCheck,
   type AccountId,
   type DestinationState,
   type DumpStatus,
   type Fault,
 } from '../contract';
 import { inLanes } from '../dump/lanes';
-import type { dump } from '../workflows';
-import { dumpStatusQuery } from '../workflows/messages';
+import type { destination, dump } from '../workflows';
+import { destinationStatusQuery, dumpStatusQuery } from '../workflows/messages';
 import { RequestFailed } from './request-failed';
 
 /** In the order in which customers are shown. `NeedsAttention` is the dump's state, the others are the destination's. */
@@ -50,7 +51,15 @@ export interface CustomerLine {
   readonly state: CustomerState;
   /** Where the state is `NeedsAttention`. */
   readonly dump?: WaitingDump;
+  /** Where the state is `AccessRefused`. */
+  readonly refusal?: Refusal;
 }
+
+export type Refusal =
+  /** RFC 3339: of the check that found it; absent while another is going on. */
+  | { readonly at?: string; readonly fault: Fault }
+  /** Why it could not be asked for. */
+  | { readonly unanswered: string };
 
 export interface WaitingDump {
   readonly workflowId: string;
@@ -71,11 +80,12 @@ export interface FoundWorkflow {
 export interface Listing {
   count(query: string): Promise<number>;
   list(query: string, pageSize: number): AsyncIterable<FoundWorkflow>;
-  /** Fails where no worker answers in time. */
+  /** These fail where no worker answers in time. */
+  access(workflowId: string): Promise<AccessCheck | undefined>;
   dumpStatus(workflowId: string): Promise<Pick<DumpStatus, 'stepFault' | 'tables'>>;
 }
 
-/** Dumps that are asked for their faults side by side. */
+/** Workflows that are asked for their faults side by side. */
 const queriesSideBySide = 8;
 const pageSizeMax = 1000;
 
@@ -132,12 +142,30 @@ async function firstCustomers(
 
 async function withFaults(listing: Listing, found: readonly FoundCustomer[]): Promise<CustomerLine[]> {
   const lines: CustomerLine[] = found.map(({ accountId, state }) => ({ accountId, state }));
-  const waiting = [...found.entries()].filter(([, { state }]) => state === 'NeedsAttention');
-  await inLanes(waiting, queriesSideBySide, async ([index, { accountId, state, workflowId, startedAt }]) => {
-    const dumpOfLine = { workflowId, startedAt: startedAt.toISOString(), ...(await faultsOf(listing, workflowId)) };
-    lines[index] = { accountId, state, dump: dumpOfLine };
+  const faulty = [...found.entries()].filter(
+    ([, { state }]) => state === 'NeedsAttention' || state === 'AccessRefused',
+  );
+  await inLanes(faulty, queriesSideBySide, async ([index, { accountId, state, workflowId, startedAt }]) => {
+    lines[index] =
+      state === 'AccessRefused'
+        ? { accountId, state, ...(await refusalOf(listing, workflowId)) }
+        : {
+            ...{ accountId, state },
+            dump: { workflowId, startedAt: startedAt.toISOString(), ...(await faultsOf(listing, workflowId)) },
+          };
   });
   return lines;
+}
+
+/** None where access has been proven since the list was made. */
+async function refusalOf(listing: Listing, workflowId: string): Promise<Pick<CustomerLine, 'refusal'>> {
+  try {
+    const access = await listing.access(workflowId);
+    if (access === undefined || access.state === 'passed' || access.fault === undefined) return {};
+    return { refusal: { ...(access.state === 'failed' ? { at: access.at } : {}), fault: access.fault } };
+  } catch (error) {
+    return { refusal: { unanswered: sentenceOf(error) } };
+  }
 }
 
 async function faultsOf(listing: Listing, workflowId: string): Promise<Pick<WaitingDump, 'faults' | 'unanswered'>> {
@@ -148,11 +176,13 @@ async function faultsOf(listing: Listing, workflowId: string): Promise<Pick<Wait
     );
     return { faults: [...(stepFault === undefined ? [] : [stepFault]), ...ofTables] };
   } catch (error) {
-    return { faults: [], unanswered: error instanceof Error ? error.message : String(error) };
+    return { faults: [], unanswered: sentenceOf(error) };
   }
 }
 
-/** All dumps together: with no worker up, the overview comes without their faults. */
+const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** All workflows together: with no worker up, the overview comes without their faults. */
 const queriesTimeoutMs = 5_000;
 
 export class TemporalListing implements Listing {
@@ -179,10 +209,19 @@ export class TemporalListing implements Listing {
     }
   }
 
+  async access(workflowId: string): Promise<AccessCheck | undefined> {
+    const handle = this.client.workflow.getHandle<typeof destination>(workflowId);
+    return (await this.inTime(() => handle.query(destinationStatusQuery))).access;
+  }
+
   async dumpStatus(workflowId: string): Promise<DumpStatus> {
-    this.giveUpAtMs ??= Date.now() + queriesTimeoutMs;
     const handle = this.client.workflow.getHandle<typeof dump>(workflowId);
-    return this.client.withDeadline(this.giveUpAtMs, () => handle.query(dumpStatusQuery));
+    return this.inTime(() => handle.query(dumpStatusQuery));
+  }
+
+  private inTime<T>(query: () => Promise<T>): Promise<T> {
+    this.giveUpAtMs ??= Date.now() + queriesTimeoutMs;
+    return this.client.withDeadline(this.giveUpAtMs, query);
   }
 }
 

@@ -1,6 +1,6 @@
 import { overviewOf, type FoundWorkflow, type Listing } from '../../src/client/overview';
 import { overviewLines } from '../../src/client/overview-view';
-import type { DumpStatus, Fault } from '../../src/contract';
+import type { AccessCheck, DumpStatus, Fault } from '../../src/contract';
 
 const startedAt = new Date('2023-01-02T15:04:05Z');
 
@@ -33,6 +33,13 @@ class FakeListing implements Listing {
     return this.statusOf(workflowId);
   }
 
+  /** What the last check of a destination said. */
+  accessOf: (workflowId: string) => AccessCheck | undefined = () => undefined;
+
+  async access(workflowId: string): Promise<AccessCheck | undefined> {
+    return this.accessOf(workflowId);
+  }
+
   private matching(query: string): readonly string[] {
     const [, type, state] =
       /^WorkflowType = "(\w+)" AND ExecutionStatus = "Running" AND S3DestinationState = "(\w+)"$/.exec(query) ?? [];
@@ -53,7 +60,7 @@ const fault: Fault = {
 };
 const waiting = { state: 'needs attention', fault, copied: { shards: 0, bytes: 0 } } as const;
 
-test('customers are listed once each, those that need attention first, then those whose last dump failed', async () => {
+test('customers are listed once each, those that need attention first, then those whose access is refused, then those whose last dump failed', async () => {
   const listing = new FakeListing({
     NotConnected: destinations('acc_new'),
     Delivered: destinations('acc_fine'),
@@ -64,11 +71,13 @@ test('customers are listed once each, those that need attention first, then thos
     Cancelled: destinations('acc_cancelled'),
     Abandoned: destinations('acc_abandoned'),
     Failed: destinations('acc_failed'),
+    AccessRefused: destinations('acc_refused'),
     NeedsAttention: dumps('acc_stuck'),
   });
   const { customers, more } = await overviewOf(listing, { limit: 50 });
   expect(customers.map(({ accountId, state }) => `${accountId} ${state}`)).toEqual([
     'acc_stuck NeedsAttention',
+    'acc_refused AccessRefused',
     'acc_failed Failed',
     'acc_abandoned Abandoned',
     'acc_cancelled Cancelled',
@@ -129,6 +138,28 @@ test('a dump that does not answer is shown with why, and the others as ever', as
     { accountId: 'acc_2', dump: { faults: [{ type: 'BucketMissing', table: 'events' }] } },
   ]);
   expect(overviewLines(await overviewOf(listing, { limit: 1 }))[1]).toContain('no worker says why: no poller seen');
+});
+
+test('where access is refused, a line says why, for whom and since when, also where no worker says it', async () => {
+  const listing = new FakeListing({ AccessRefused: destinations('acc_1', 'acc_2', 'acc_3', 'acc_4') });
+  const at = '2023-01-02T04:00:05.678Z';
+  const checks: Readonly<Record<string, AccessCheck>> = {
+    'destination/acc_1': { state: 'failed', at, problem: 'S3 refused a put.', fault },
+    'destination/acc_2': { state: 'checking', attempt: 1, fault },
+    // Proven since the list was made.
+    'destination/acc_3': { state: 'passed', at },
+  };
+  listing.accessOf = (workflowId) => {
+    if (workflowId in checks) return checks[workflowId];
+    throw new Error('no poller seen');
+  };
+  expect(overviewLines(await overviewOf(listing, { limit: 50 }))).toEqual([
+    '4 customers: 4 AccessRefused',
+    'acc_1                    AccessRefused  found 2023-01-02T04:00: BucketMissing, to be mended by the customer',
+    'acc_2                    AccessRefused  BucketMissing, to be mended by the customer',
+    'acc_3                    AccessRefused',
+    'acc_4                    AccessRefused  no worker says why: no poller seen',
+  ]);
 });
 
 test('at most eight dumps are asked side by side', async () => {
