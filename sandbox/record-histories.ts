@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { Destinations, type DestinationReport } from '../src/client/destinations';
 import {
+  accessRound as accessRoundNames,
   destinationWorkflowId,
   dumpWorkflowId,
   noticeWorkflowId,
@@ -20,7 +21,8 @@ import {
 } from '../src/contract';
 import { parseAccountId, parseBucketName } from '../src/dump/inputs';
 import { trustPolicy } from '../src/dump/policies';
-import type { destination } from '../src/workflows';
+import type { accessRound, destination } from '../src/workflows';
+import { checkAccessSignal } from '../src/workflows/messages';
 import type { CustomerAccount } from './aws';
 import { projectFolder } from './processes';
 import { loadBucket, location, project, Sandbox } from './sandbox';
@@ -120,6 +122,33 @@ class Recorder {
     await this.destinations.pause(accountId);
     await this.until(accountId, ({ destination: { paused } }) => paused);
     await this.keep('destination-refused-and-delivered', destinationWorkflowId(accountId));
+  }
+
+  /** Refused by a signal, told, refused again while a person asks; a dump is delivered, and access is there again. */
+  async watched(): Promise<void> {
+    const { accountId, customer } = await this.connected('watched');
+    const handle = this.client.workflow.getHandle<typeof destination>(destinationWorkflowId(accountId));
+    const isChecking = ({ destination: { access } }: DestinationReport): boolean => access?.state === 'checking';
+    await customer.setTrust(trustPolicy(somebodyElse));
+    await handle.signal(checkAccessSignal);
+    await this.until(accountId, ({ destination: { state } }) => state === 'AccessRefused');
+    await handle.signal(checkAccessSignal);
+    await this.until(accountId, isChecking);
+    await this.destinations.check(accountId);
+    await customer.setTrust(trustPolicy(accountId));
+    await this.run(accountId, 'run-1');
+    await this.until(accountId, ({ destination: { state } }) => state === 'Delivered');
+    await this.destinations.pause(accountId);
+    await this.until(accountId, ({ destination: { paused } }) => paused);
+    await this.keep('destination-watched', handle.workflowId);
+  }
+
+  /** Asks all destinations that the others have left. */
+  async round(): Promise<void> {
+    const { workflowId } = accessRoundNames;
+    const options = { workflowId, taskQueue: taskQueues.control };
+    await this.client.workflow.execute<typeof accessRound>('accessRound', options);
+    await this.keep('access-round', workflowId);
   }
 
   async toldByNotices(): Promise<void> {
@@ -231,7 +260,9 @@ const paths = [
   'continuedAsNew',
   'checked',
   'refusedAndDelivered',
+  'watched',
   'toldByNotices',
+  'round',
 ] as const;
 
 /** Takes every notice. */
@@ -261,7 +292,9 @@ async function main(): Promise<void> {
     const recorder = new Recorder(sandbox, client, new Destinations(client));
     const named = process.argv.slice(2);
     const chosen = paths.filter((name) => named.length === 0 || named.includes(name));
-    await Promise.all(chosen.map((name) => recorder[name]()));
+    // What is last asks all that there is.
+    await Promise.all(chosen.filter((name) => name !== 'round').map((name) => recorder[name]()));
+    if (chosen.includes('round')) await recorder.round();
     await connection.close();
   } finally {
     await sandbox.stop();
