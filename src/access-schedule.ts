@@ -31,11 +31,11 @@ export async function keepAccessSchedule(
   try {
     await (at === undefined ? deleteSchedule(schedules) : createOrUpdate(schedules, at));
   } catch (error) {
-    if (!(error instanceof ServiceError)) throw error;
+    const { message } = error instanceof ServiceError && error.cause instanceof Error ? error.cause : (error as Error);
     warn(
       `The schedule ${round.scheduleId} of the namespace ${namespace} could not be kept as ACCESS_CHECK_AT says ` +
-        `(${error.cause instanceof Error ? error.cause.message : error.message}): access is checked each day only if it is there already. ` +
-        `Let this worker create, read, update and delete schedules (on Temporal Cloud: the permission Write), then start it again.`,
+        `(${message}): access is checked each day only if it is there already. ` +
+        `The next start tries again; if a permission is missing, let the worker create, read, update and delete schedules (on Temporal Cloud: Write).`,
     );
   }
 }
@@ -61,6 +61,7 @@ async function deleteSchedule(schedules: ScheduleClient): Promise<void> {
   }
 }
 
+/** No payload is in it: it would be encrypted, and each worker must read the schedule, also when that key is gone. */
 const optionsFor = ({ hour, minute }: TimeOfDay) => ({
   scheduleId: round.scheduleId,
   spec: { calendars: [{ hour, minute, comment: 'each day, in UTC' }] },
@@ -69,7 +70,6 @@ const optionsFor = ({ hour, minute }: TimeOfDay) => ({
     workflowType: 'accessRound',
     workflowId: round.workflowId,
     taskQueue: taskQueues.control,
-    staticSummary: 'Has every destination check its access',
   },
   policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: accessRoundCatchUpMs },
   state: {

@@ -75,6 +75,13 @@ test('a namespace without the schedule gets it, with a note that says what it is
   });
 });
 
+test('no payload is in it, so that workers with other keys, or none, can read it', async () => {
+  const namespace = new FakeNamespace();
+  await keepAccessSchedule(namespace.client, four, noWarnings);
+  const { input, memo, userMetadata } = namespace.schedule?.action?.startWorkflow ?? {};
+  expect([...(input?.payloads ?? []), memo, userMetadata]).toEqual([undefined, undefined]);
+});
+
 test('a schedule that is as it should be is not written, so that no pause of that moment is undone', async () => {
   const namespace = new FakeNamespace();
   await keepAccessSchedule(namespace.client, four, noWarnings);
@@ -128,7 +135,7 @@ test.each([[four], [undefined]])(
     await keepAccessSchedule(namespace.client, at, (message) => said.push(message));
     expect(said).toEqual([
       expect.stringMatching(
-        /^The schedule s3-destination-access-round of the namespace acme\.prod could not be kept .*Request unauthorized\..*the permission Write/,
+        /^The schedule s3-destination-access-round of the namespace acme\.prod could not be kept .*Request unauthorized\..*on Temporal Cloud: Write/,
       ),
     ]);
   },

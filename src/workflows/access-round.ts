@@ -1,4 +1,4 @@
-import { defineWorkflowOptions, isCancellation } from '@temporalio/workflow';
+import { defineWorkflowOptions, isCancellation, setCurrentDetails } from '@temporalio/workflow';
 import { askForChecks } from './activity-proxies';
 import { endingFailure } from './faults';
 import { versioned } from './versioning';
@@ -11,6 +11,7 @@ defineWorkflowOptions(accessRound, versioned('PINNED'));
  * namespace's schedule. What the checks say is each destination's business.
  */
 export async function accessRound(): Promise<{ asked: number }> {
+  setCurrentDetails('Asks every destination to check its access. What it finds stands in its own details.');
   try {
     return { asked: await askForChecks() };
   } catch (error) {

@@ -105,14 +105,8 @@ const summaryOf = (account: AccountId, occasion: NoticeOccasion, event: NoticeEv
   [`${account}: ${event.type} ${occasion}`, ...new Set(faultTypesOf(event))].join(' ').slice(0, 200);
 
 function faultTypesOf(event: NoticeEvent): string[] {
-  switch (event.type) {
-    case 'dump.needs-attention':
-      return event.faults.map(({ type }) => type);
-    case 'destination.access-refused':
-      return [event.fault.type];
-    default:
-      return [];
-  }
+  if (event.type === 'dump.needs-attention') return event.faults.map(({ type }) => type);
+  return event.type === 'destination.access-refused' ? [event.fault.type] : [];
 }
 
 const silent: Teller = {

@@ -75,6 +75,6 @@ test('a round that is cancelled, as when its worker ends, asks no more', async (
   destinations.beforeAsk = (workflowId) => {
     if (workflowId === 'destination/acc_1a') environment.cancel('WORKER_SHUTDOWN');
   };
-  await expect(run()).rejects.toThrow();
+  await expect(run()).rejects.toThrow('WORKER_SHUTDOWN');
   expect(destinations.asked).toEqual([...idsOf(0), 'destination/acc_1a']);
 });

@@ -1,5 +1,5 @@
 import { createNoticesAreOn, createSendNotice } from '../../src/activities/send-notice';
-import type { AccountId, DatasetName, FolderName, Notice } from '../../src/contract';
+import type { AccountId, Notice } from '../../src/contract';
 import type { SentNotice, Webhook } from '../../src/stores/webhook';
 import { dumpEnvironment } from '../fakes';
 
@@ -8,8 +8,8 @@ const told: Notice = {
   timestamp: '2023-01-02T15:10:00.000Z',
   data: {
     account: 'acc_7Hq2' as AccountId,
-    folder: '2023-01-02T15:04' as FolderName,
-    run: { runId: 'run-1', finishedAt: '2023-01-02T15:00:00.000Z', dataset: 'p.d' as DatasetName },
+    folder: '2023-01-02T15:04',
+    run: { runId: 'run-1', finishedAt: '2023-01-02T15:00:00.000Z', dataset: 'p.d' },
   },
 };
 

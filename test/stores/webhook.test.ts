@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { AccountId, DatasetName, FolderName } from '../../src/contract';
+import type { AccountId } from '../../src/contract';
 import { HttpWebhook, type SentNotice } from '../../src/stores/webhook';
 
 const secret = Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64');
@@ -12,8 +12,8 @@ const sent: SentNotice = {
   timestamp: '2023-01-02T15:10:00.000Z',
   data: {
     account: 'acc_7Hq2' as AccountId,
-    folder: '2023-01-02T15:04' as FolderName,
-    run: { runId: 'run-é', finishedAt: '2023-01-02T15:00:00.000Z', dataset: 'p.d' as DatasetName },
+    folder: '2023-01-02T15:04',
+    run: { runId: 'run-é', finishedAt: '2023-01-02T15:00:00.000Z', dataset: 'p.d' },
   },
 };
 
