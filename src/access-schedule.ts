@@ -9,7 +9,7 @@ import {
   type ScheduleDescription,
 } from '@temporalio/client';
 import { accessRound as round, taskQueues } from './contract';
-import { accessRoundCatchUpMs } from './timing';
+import { accessRoundCatchUpMs, accessRoundTimeoutMs } from './timing';
 import type { accessRound } from './workflows';
 
 /** In UTC. */
@@ -70,6 +70,7 @@ const optionsFor = ({ hour, minute }: TimeOfDay) => ({
     workflowType: 'accessRound',
     workflowId: round.workflowId,
     taskQueue: taskQueues.control,
+    workflowExecutionTimeout: accessRoundTimeoutMs,
   },
   policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: accessRoundCatchUpMs },
   state: {

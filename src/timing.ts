@@ -91,8 +91,10 @@ export const accessRecheckMs = 5 * second;
  * and one put. Ten thousand destinations are asked within 34 minutes.
  */
 export const accessRoundPaceMs = second / 5;
-/** A round that cannot be finished, as Temporal finds no list or no worker, is over before the next day's. */
+/** A round that cannot be finished, as Temporal makes no list of destinations, is over before the next day's. */
 export const accessRoundGiveUpMs = 12 * hour;
+/** Temporal itself ends a round, where no worker is there to do so: while it lasts, the schedule begins no other. */
+export const accessRoundTimeoutMs = 18 * hour;
 /** A round that Temporal missed, being down, is begun up to so late. */
 export const accessRoundCatchUpMs = 6 * hour;
 

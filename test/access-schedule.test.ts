@@ -1,7 +1,8 @@
 import { Client, type ConnectionLike } from '@temporalio/client';
-import { msToTs } from '@temporalio/common/lib/time';
+import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { temporal } from '@temporalio/proto';
 import { keepAccessSchedule } from '../src/access-schedule';
+import { accessRoundGiveUpMs } from '../src/timing';
 
 type Schedule = temporal.api.schedule.v1.ISchedule;
 type Spec = temporal.api.schedule.v1.IScheduleSpec;
@@ -80,6 +81,16 @@ test('no payload is in it, so that workers with other keys, or none, can read it
   await keepAccessSchedule(namespace.client, four, noWarnings);
   const { input, memo, userMetadata } = namespace.schedule?.action?.startWorkflow ?? {};
   expect([...(input?.payloads ?? []), memo, userMetadata]).toEqual([undefined, undefined]);
+});
+
+test('a round ends before the next day’s, also where no worker ends it: while it lasts, none begins', async () => {
+  const namespace = new FakeNamespace();
+  await keepAccessSchedule(namespace.client, four, noWarnings);
+  const { action, policies } = namespace.schedule ?? {};
+  const timeoutMs = tsToMs(action?.startWorkflow?.workflowExecutionTimeout);
+  const catchUpMs = tsToMs(policies?.catchupWindow);
+  expect(timeoutMs).toBeGreaterThan(accessRoundGiveUpMs);
+  expect(timeoutMs + catchUpMs).toBeLessThanOrEqual(24 * 3_600_000);
 });
 
 test('a schedule that is as it should be is not written, so that no pause of that moment is undone', async () => {

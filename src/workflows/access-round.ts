@@ -3,8 +3,8 @@ import { askForChecks } from './activity-proxies';
 import { endingFailure } from './faults';
 import { versioned } from './versioning';
 
-// It ends within hours, and within the day that it was started on.
-defineWorkflowOptions(accessRound, versioned('PINNED'));
+// Pinned, one whose version's workers have gone would not end, and the schedule begins none beside it.
+defineWorkflowOptions(accessRound, versioned('AUTO_UPGRADE'));
 
 /**
  * Has every destination check its access, so that a broken policy is known before the next dump. Started each day by the
