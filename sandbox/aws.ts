@@ -11,6 +11,16 @@ import {
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import {
+  CreateKeyCommand,
+  DisableKeyCommand,
+  EnableKeyCommand,
+  EncryptCommand,
+  GenerateDataKeyWithoutPlaintextCommand,
+  KMSClient,
+  PutKeyPolicyCommand,
+  ScheduleKeyDeletionCommand,
+} from '@aws-sdk/client-kms';
+import {
   CreateBucketCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -19,14 +29,19 @@ import {
   S3Client,
   type _Object,
 } from '@aws-sdk/client-s3';
-import { SignatureV4 } from '@smithy/signature-v4';
 import type { AccountId, BucketName } from '../src/contract';
-import { defaultVendorRoleArn, permissionPolicy, trustPolicy, type PolicyDocument } from '../src/dump/policies';
+import {
+  defaultVendorRoleArn,
+  permissionPolicy,
+  trustPolicy,
+  wrappingContext,
+  type PolicyDocument,
+} from '../src/dump/policies';
 import { answers, projectFolder, start, untilReady, type Running } from './processes';
 import { ensureTool, ministack } from './toolchain';
 
 export const customerAccount = '111122223333';
-const vendorAccount = '485801740390';
+export const vendorAccount = '485801740390';
 const vendorRoleName = 'dreamdata_destination_s3';
 const workerUserName = 's3-destination-worker';
 
@@ -112,11 +127,70 @@ export async function setUpVendor(endpoint: string): Promise<WorkerKeys> {
   return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
 }
 
+/** What the worker's identity may do beside assuming the vendor role. */
+export async function allowWorker(endpoint: string, policy: PolicyDocument): Promise<void> {
+  await new IAMClient(rootOf(vendorAccount, endpoint)).send(
+    new PutUserPolicyCommand({
+      UserName: workerUserName,
+      PolicyName: 'more',
+      PolicyDocument: JSON.stringify(policy),
+    }),
+  );
+}
+
 const allowAssume = (roleArn: string): string =>
   JSON.stringify({
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Resource: roleArn }],
   });
+
+/** The KMS keys of one account, as its administrator sees them. */
+export class KmsKeys {
+  private readonly kms: KMSClient;
+
+  constructor(account: string, endpoint: string, region: string) {
+    this.kms = new KMSClient(rootOf(account, endpoint, region));
+  }
+
+  async create(): Promise<string> {
+    const { KeyMetadata } = await this.kms.send(new CreateKeyCommand({}));
+    return KeyMetadata?.Arn ?? '';
+  }
+
+  async setPolicy(keyArn: string, policy: object): Promise<void> {
+    await this.kms.send(
+      new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy: JSON.stringify(policy) }),
+    );
+  }
+
+  async disable(keyArn: string): Promise<void> {
+    await this.kms.send(new DisableKeyCommand({ KeyId: keyArn }));
+  }
+
+  async enable(keyArn: string): Promise<void> {
+    await this.kms.send(new EnableKeyCommand({ KeyId: keyArn }));
+  }
+
+  async scheduleDeletion(keyArn: string): Promise<void> {
+    await this.kms.send(new ScheduleKeyDeletionCommand({ KeyId: keyArn }));
+  }
+
+  /** The README's first command: a new key, which nobody has seen, as a line of a key file without its name. */
+  async wrapNew(keyArn: string, context: Record<string, string> = wrappingContext, bytes = 32): Promise<string> {
+    const made = await this.kms.send(
+      new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: bytes, EncryptionContext: context }),
+    );
+    return `${made.KeyId} ${Buffer.from(made.CiphertextBlob ?? []).toString('base64')}`;
+  }
+
+  /** The README's second command: a key that there is. */
+  async wrap(keyArn: string, key: Uint8Array): Promise<string> {
+    const made = await this.kms.send(
+      new EncryptCommand({ KeyId: keyArn, Plaintext: key, EncryptionContext: wrappingContext }),
+    );
+    return `${made.KeyId} ${Buffer.from(made.CiphertextBlob ?? []).toString('base64')}`;
+  }
+}
 
 export interface CustomerOptions {
   readonly endpoint: string;
@@ -129,6 +203,7 @@ export interface CustomerOptions {
 /** A customer's AWS account: what its people can see and change, as the program cannot. */
 export class CustomerAccount {
   readonly roleArn: string;
+  readonly keys: KmsKeys;
   private readonly roleName: string;
   private readonly iam: IAMClient;
   private readonly s3: S3Client;
@@ -139,6 +214,7 @@ export class CustomerAccount {
     this.roleArn = `arn:aws:iam::${customerAccount}:role/${roleName}`;
     this.iam = new IAMClient(rootOf(customerAccount, endpoint));
     this.s3 = new S3Client(rootOf(customerAccount, endpoint, region));
+    this.keys = new KmsKeys(customerAccount, endpoint, region);
   }
 
   /** Steps 1 and 2 of the guide. */
@@ -175,24 +251,6 @@ export class CustomerAccount {
     );
   }
 
-  /** Makes a key of the customer's. */
-  async createKey(): Promise<string> {
-    const { KeyMetadata } = await this.askKms<{ KeyMetadata: { Arn: string } }>('CreateKey', {});
-    return KeyMetadata.Arn;
-  }
-
-  async setKeyPolicy(keyArn: string, policy: object): Promise<void> {
-    await this.askKms('PutKeyPolicy', { KeyId: keyArn, PolicyName: 'default', Policy: JSON.stringify(policy) });
-  }
-
-  async disableKey(keyArn: string): Promise<void> {
-    await this.askKms('DisableKey', { KeyId: keyArn });
-  }
-
-  async enableKey(keyArn: string): Promise<void> {
-    await this.askKms('EnableKey', { KeyId: keyArn });
-  }
-
   /** Makes the key the bucket's default encryption. */
   async encryptWith(keyArn: string): Promise<void> {
     const byDefault = { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: keyArn } as const;
@@ -207,28 +265,6 @@ export class CustomerAccount {
   /** The key that an object is stored with. */
   async keyOf(key: string): Promise<string | undefined> {
     return (await this.s3.send(new HeadObjectCommand({ Bucket: this.options.bucket, Key: key }))).SSEKMSKeyId;
-  }
-
-  /** KMS has one request form, which does not need a client of its own. */
-  private async askKms<Answer>(action: string, input: object): Promise<Answer> {
-    const { endpoint, region = 'eu-west-1' } = this.options;
-    const { credentials } = rootOf(customerAccount, endpoint, region);
-    const { hostname, port, host } = new URL(endpoint);
-    const signer = new SignatureV4({ credentials, sha256: this.s3.config.sha256, region, service: 'kms' });
-    const body = JSON.stringify(input);
-    const { headers } = await signer.sign({
-      method: 'POST',
-      protocol: 'http:',
-      hostname,
-      port: Number(port),
-      path: '/',
-      query: {},
-      headers: { host, 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `TrentService.${action}` },
-      body,
-    });
-    const response = await fetch(endpoint, { method: 'POST', headers, body });
-    if (!response.ok) throw new Error(`KMS refused ${action}: ${await response.text()}`);
-    return (await response.json().catch(() => ({}))) as Answer;
   }
 
   /** What is in the bucket, by key. */

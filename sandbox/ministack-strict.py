@@ -2,8 +2,12 @@
 
 Wraps functions of one version: another one is refused, as what is wrapped may have gone or changed its meaning.
 """
+import base64
 import contextvars
+import hashlib
+import hmac
 import importlib.metadata
+import json
 import re
 import sys
 
@@ -13,7 +17,7 @@ if found != VERSION:
     sys.exit(f"The sandbox's checks are written for ministack {VERSION}, this is {found}: install that version.")
 
 from ministack.app import extract_access_key_id, main
-from ministack.core import responses
+from ministack.core import iam_actions, responses
 from ministack.core.iam_actions import identity_denial_message
 from ministack.core.iam_evaluator import enforce
 from ministack.services import kms, s3, sts
@@ -94,4 +98,56 @@ async def sts_request(method, path, headers, body, query):
 
 
 s3._dispatch, s3._put_object, sts.handle_request = dispatch, put_object, sts_request
+
+# Data keys: policies may ask for the encryption context, a changed one is refused, and so is one of another key.
+plain_context, plain_wrap, plain_encrypt, plain_decrypt = (
+    iam_actions.request_tag_context,
+    kms._generate_data_key_common,
+    kms._encrypt,
+    kms._decrypt,
+)
+KEY_ID_BYTES, SEAL_BYTES = 36, 32
+
+
+def request_context(service, action, body, params):
+    context = plain_context(service, action, body, params)
+    named = json.loads(body or b"{}").get("EncryptionContext") or {} if service == "kms" else {}
+    return {**context, **{f"kms:EncryptionContext:{name}": value for name, value in named.items()}}
+
+
+def sealed(record, ciphertext):
+    return ciphertext + hmac.digest(record["_symmetric_key"], ciphertext, hashlib.sha256)
+
+
+def wrap(data, action="GenerateDataKey"):
+    record, key, wrapped = plain_wrap(data, action)
+    return record, key, sealed(record, wrapped) if record else wrapped
+
+
+def encrypt(data):
+    status, headers, body = plain_encrypt(data)
+    if status != 200:
+        return status, headers, body
+    answer = json.loads(body)
+    ciphertext = sealed(kms._resolve_key(data["KeyId"]), base64.b64decode(answer["CiphertextBlob"]))
+    return responses.json_response({**answer, "CiphertextBlob": base64.b64encode(ciphertext).decode()})
+
+
+def decrypt(data):
+    given = base64.b64decode(data["CiphertextBlob"])
+    ciphertext = given[:-SEAL_BYTES]
+    wrapped_by = kms._resolve_key(ciphertext[:KEY_ID_BYTES].decode(errors="ignore"))
+    named = kms._resolve_key(data.get("KeyId"))
+    if data.get("KeyId") and named is None:
+        return responses.error_response_json("NotFoundException", f"Key '{data['KeyId']}' does not exist")
+    if named and wrapped_by and named is not wrapped_by:
+        message = "The key ID in the request does not identify a CMK that can perform this operation."
+        return responses.error_response_json("IncorrectKeyException", message)
+    if wrapped_by and not hmac.compare_digest(sealed(wrapped_by, ciphertext), given):
+        return responses.error_response_json("InvalidCiphertextException", "")
+    return plain_decrypt({**data, "CiphertextBlob": base64.b64encode(ciphertext).decode()})
+
+
+iam_actions.request_tag_context = request_context
+kms._generate_data_key_common, kms._encrypt, kms._decrypt = wrap, encrypt, decrypt
 sys.exit(main())

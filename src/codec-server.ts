@@ -1,14 +1,16 @@
 /** Decrypts payloads for the Temporal UI and CLI: `node lib/src/codec-server.js`. Ends on SIGTERM or SIGINT. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { PayloadKeyUnavailable } from './codec/keys';
+import { openKeys } from './codec/open-keys';
 import { EncryptionCodec } from './codec/payload-codec';
 import { createCodecServer } from './codec/server';
 import { readCodecServerConfig } from './config';
 import { InvalidInput } from './dump/inputs';
 
 async function main(): Promise<void> {
-  const { keys, ...settings } = readCodecServerConfig();
-  const server = createCodecServer(settings, new EncryptionCodec(keys));
+  const { keyFile, ...settings } = readCodecServerConfig();
+  const server = createCodecServer(settings, new EncryptionCodec(await openKeys(keyFile)));
   server.listen(settings.port, settings.host);
   await once(server, 'listening');
   const { address, port } = server.address() as AddressInfo;
@@ -22,6 +24,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof InvalidInput ? error.message : error);
+  console.error(error instanceof InvalidInput || error instanceof PayloadKeyUnavailable ? error.message : error);
   process.exitCode = 1;
 });

@@ -2,7 +2,7 @@
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { WorkerDeploymentVersion } from '@temporalio/common';
 import type { TimeOfDay } from './access-schedule';
-import { readKeyFile, type PayloadKeys } from './codec/keys';
+import { readKeyFile, type KeyFile } from './codec/keys';
 import type { CodecServerSettings } from './codec/server';
 import { InvalidInput, parseRoleArn } from './dump/inputs';
 import { defaultVendorRoleArn } from './dump/policies';
@@ -77,11 +77,11 @@ export function copyingShare(processes: number, env: Environment = process.env):
 export const readTemporalConfig = (): ClientConnectConfig => loadClientConnectConfig();
 
 /** What payloads are encrypted with, by workers and clients alike; absent, they are plain. */
-export const readPayloadKeys = (env: Environment = process.env): PayloadKeys | undefined =>
+export const readPayloadKeyFile = (env: Environment = process.env): KeyFile | undefined =>
   optional(env, 'PAYLOAD_KEY_FILE', readKeyFile);
 
 export interface CodecServerConfig extends CodecServerSettings {
-  readonly keys: PayloadKeys;
+  readonly keyFile: KeyFile;
 }
 
 export function readCodecServerConfig(env: Environment = process.env): CodecServerConfig {
@@ -89,7 +89,7 @@ export function readCodecServerConfig(env: Environment = process.env): CodecServ
   // Whoever reaches the port can have everything decrypted.
   const reachable = !loopback.has(host);
   return {
-    keys: setting(env, 'PAYLOAD_KEY_FILE', readKeyFile),
+    keyFile: setting(env, 'PAYLOAD_KEY_FILE', readKeyFile),
     host,
     port: setting(env, 'CODEC_SERVER_PORT', parsePort, '8234'),
     origin: setting(env, 'CODEC_SERVER_ORIGIN', parseOrigin),

@@ -3,6 +3,7 @@
  * says whose it is and what to change; everything else is retried, as it may be gone in a minute.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import { PayloadKeyUnavailable, type WrappedKey } from './codec/keys';
 import {
   failureRules,
   isFailureType,
@@ -14,7 +15,15 @@ import {
   type RoleArn,
   type TableName,
 } from './contract';
-import { assumePolicy, kmsPolicy, permissionPolicy, trustPolicy, type PolicyDocument } from './dump/policies';
+import {
+  assumePolicy,
+  kmsPolicy,
+  permissionPolicy,
+  trustPolicy,
+  unwrapPolicy,
+  wrappingContext,
+  type PolicyDocument,
+} from './dump/policies';
 import { quotaRetryDelayMs, rateLimitRetryDelayMs } from './timing';
 
 /** A failure of {@link failureRules}. Never retried by Temporal: waiting and trying again is the dump's business. */
@@ -289,6 +298,67 @@ export function noticeFailure(error: unknown, { origin }: URL): ApplicationFailu
   const cause = (error as { cause?: unknown }).cause ?? error;
   return transient(`The receiver of notices at ${origin} did not answer: ${answerOf(cause).message}`, cause);
 }
+
+/**
+ * A payload key that KMS did not unwrap (KMS API reference, "Decrypt", Errors). For whoever starts a process: it is no
+ * failure of a dump, as nothing runs without the key.
+ */
+export function payloadKeyFailure(error: unknown, { id, kmsKeyArn }: WrappedKey): PayloadKeyUnavailable {
+  const said = answerOf(error);
+  const [problem, remedy] = isRefusal(said) ? keyRefused(kmsKeyArn) : keyProblem(said);
+  return new PayloadKeyUnavailable(
+    `${problem} [payloadKey=${id} kmsKey=${kmsKeyArn}]: ${saidByKms(said)}. ${whose.vendor}: ${remedy}`,
+    causeOf(error),
+  );
+}
+
+type ProblemAndRemedy = readonly [problem: string, remedy: string];
+
+const keyRefused = (kmsKeyArn: string): ProblemAndRemedy => [
+  'KMS refuses to unwrap the payload key',
+  `let the AWS identity that this process runs as have the policy ${json(unwrapPolicy(kmsKeyArn))}, and let the key's own policy not stand against it.`,
+];
+
+function keyProblem(said: Answer): ProblemAndRemedy {
+  if (isOfClocks(said)) return ['KMS does not take the signature', 'let this machine follow a time server.'];
+  if (credentialErrors.test(said.name)) {
+    return [
+      'KMS cannot be asked for the payload key without valid AWS credentials',
+      'give this process an AWS identity; whatever reads the key file needs one.',
+    ];
+  }
+  return (
+    keyProblems[said.name] ?? [
+      'KMS did not unwrap the payload key',
+      'see to it that this machine reaches KMS in the region of the key, and start again.',
+    ]
+  );
+}
+
+const keyUnusable: ProblemAndRemedy = [
+  'The KMS key of the payload key cannot be used',
+  'enable it, or cancel its deletion.',
+];
+
+const keyProblems: Readonly<Record<string, ProblemAndRemedy>> = {
+  DisabledException: keyUnusable,
+  KMSInvalidStateException: keyUnusable,
+  NotFoundException: ['There is no such KMS key', 'correct its ARN in the key file.'],
+  IncorrectKeyException: ['Another KMS key has wrapped the payload key', 'correct the ARN in the key file.'],
+  InvalidCiphertextException: [
+    'KMS cannot unwrap the payload key',
+    `copy its line anew: it was changed, or made without the encryption context purpose=${wrappingContext.purpose}.`,
+  ],
+  InvalidKeyUsageException: ['That KMS key unwraps no keys', 'make the line with a symmetric key for encryption.'],
+};
+
+/** Where KMS says no more than the name of the error, the SDK has no message. */
+const saidByKms = ({ name, message }: Answer): string =>
+  message === '' || message === 'UnknownError' ? name : `${name}: ${message}`;
+
+/** None were found, or AWS does not take them (KMS API reference, "Common errors"). */
+const credentialErrors =
+  /^(CredentialsProviderError|UnrecognizedClientException|InvalidClientTokenId|InvalidSignatureException|ExpiredToken(Exception)?|IncompleteSignature|MissingAuthenticationToken(Exception)?)$/;
 
 interface Answer {
   readonly name: string;

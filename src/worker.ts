@@ -5,7 +5,9 @@ import { NativeConnection, Runtime } from '@temporalio/worker';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { keepAccessSchedule } from './access-schedule';
 import { createDataConverter } from './codec/data-converter';
-import { copyingShare, readPayloadKeys, readTemporalConfig, readWorkerConfig } from './config';
+import { PayloadKeyUnavailable } from './codec/keys';
+import { openKeys } from './codec/open-keys';
+import { copyingShare, readPayloadKeyFile, readTemporalConfig, readWorkerConfig } from './config';
 import { CopyProcesses } from './copy-processes';
 import { InvalidInput } from './dump/inputs';
 import { registerSearchAttributes } from './search-attributes';
@@ -28,7 +30,7 @@ interface Options {
 
 async function main({ queues, copyProcesses }: Options): Promise<void> {
   const config = readWorkerConfig();
-  const dataConverter = createDataConverter(readPayloadKeys());
+  const dataConverter = createDataConverter(await openKeys(readPayloadKeyFile()));
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
   const connection = await NativeConnection.connect(connectionOptions);
   try {
@@ -83,6 +85,6 @@ const command = new Command('worker')
   .action((options: Options) => main(options));
 
 command.parseAsync().catch((error: unknown) => {
-  console.error(error instanceof InvalidInput ? error.message : error);
+  console.error(error instanceof InvalidInput || error instanceof PayloadKeyUnavailable ? error.message : error);
   process.exitCode = 1;
 });

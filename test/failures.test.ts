@@ -1,13 +1,16 @@
 import { inspect } from 'node:util';
+import { KMSServiceException } from '@aws-sdk/client-kms';
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { STSServiceException } from '@aws-sdk/client-sts';
 import { ApiError } from '@google-cloud/storage';
 import type { ApplicationFailure } from '@temporalio/common';
 import { failureRules, type FailureType } from '../src/contract';
-import { parseAccountId, parseDestination, parseTableName } from '../src/dump/inputs';
+import { parseAccountId, parseDestination, parseKmsKeyArn, parseTableName } from '../src/dump/inputs';
+import { unwrapPolicy } from '../src/dump/policies';
 import {
   customerRoleFailure,
   failure,
+  payloadKeyFailure,
   putFailure,
   stagingFailure,
   stagingFilesGone,
@@ -27,13 +30,14 @@ const companies = parseTableName('companies');
 
 /** As the SDK throws it: the code of the answer is the name. */
 const aws = (
-  Exception: typeof S3ServiceException | typeof STSServiceException,
+  Exception: typeof KMSServiceException | typeof S3ServiceException | typeof STSServiceException,
   status: number,
   name: string,
   message: string,
 ) =>
   new Exception({ name, message, $fault: status < 500 ? 'client' : 'server', $metadata: { httpStatusCode: status } });
 const s3 = (status: number, name: string, message = 'no') => aws(S3ServiceException, status, name, message);
+const kms = (status: number, name: string, message = 'no') => aws(KMSServiceException, status, name, message);
 const sts = (status: number, name: string, message = 'no') => aws(STSServiceException, status, name, message);
 /** As both Google clients throw it; the class is named plainly Error. */
 const google = (code: number, reason: string, message = 'no') =>
@@ -286,3 +290,35 @@ test.each(['InvalidClientTokenId', 'SignatureDoesNotMatch'])(
     });
   },
 );
+
+describe('a payload key that KMS does not unwrap:', () => {
+  const kmsKeyArn = parseKmsKeyArn('arn:aws:kms:eu-west-1:485801740390:key/1234abcd-12ab-34cd-56ef-1234567890ab');
+  const messageOf = (error: unknown): string =>
+    payloadKeyFailure(error, { id: '2026-11', kmsKeyArn, wrapped: Buffer.from('wrapped') }).message;
+
+  test("where AWS does not name the key, as for another account's, the policy names it all the same", () => {
+    const said =
+      'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.';
+    expect(messageOf(kms(400, 'AccessDeniedException', said))).toContain(JSON.stringify(unwrapPolicy(kmsKeyArn)));
+  });
+
+  test('what is no fault of the key is not laid on it', () => {
+    const skewed = kms(400, 'InvalidSignatureException', 'Signature expired: 20261126T010000Z is now earlier than …');
+    expect(messageOf(skewed)).toContain('let this machine follow a time server.');
+    expect(messageOf(kms(400, 'InvalidSignatureException'))).toContain('give this process an AWS identity');
+    expect(messageOf(new Error('getaddrinfo ENOTFOUND kms.eu-west-1.amazonaws.com'))).toContain(
+      'see to it that this machine reaches KMS in the region of the key, and start again.',
+    );
+  });
+
+  test('a key that is not for encryption is named', () => {
+    expect(messageOf(kms(400, 'InvalidKeyUsageException'))).toContain('a symmetric key for encryption');
+  });
+
+  test("the error has neither what is wrapped nor AWS's answer as it came", () => {
+    const error = kms(400, 'UnrecognizedClientException', 'The token AKIAIOSFODNN7EXAMPLE is invalid');
+    const shown = inspect(payloadKeyFailure(error, { id: '2026-11', kmsKeyArn, wrapped: Buffer.from('wrapped') }));
+    expect(shown).not.toMatch(/AKIAIOSFODNN7EXAMPLE|wrapped'|77 72 61/);
+    expect(shown).toContain('[access key id]');
+  });
+});

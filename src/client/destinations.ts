@@ -12,7 +12,9 @@ import {
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow';
 import { createDataConverter } from '../codec/data-converter';
-import { readPayloadKeys, readTemporalConfig } from '../config';
+import { PayloadKeyUnavailable } from '../codec/keys';
+import { openKeys } from '../codec/open-keys';
+import { readPayloadKeyFile, readTemporalConfig } from '../config';
 import {
   destinationWorkflowId,
   taskQueues,
@@ -229,10 +231,10 @@ const startOptions = (accountId: AccountId) => ({
 /** Does `work` with a connection of its own, to where Temporal's environment variables say. */
 export async function withDestinations<T>(work: (destinations: Destinations) => Promise<T>): Promise<T> {
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
-  const dataConverter = createDataConverter(readPayloadKeys());
   // Lazy, so that a mistake in an argument is found before a server that does not answer.
   const connection = Connection.lazy(connectionOptions);
   try {
+    const dataConverter = createDataConverter(await openKeys(readPayloadKeyFile()));
     return await work(new Destinations(new Client({ connection, namespace, dataConverter })));
   } catch (error) {
     throw asSentence(error, connectionOptions.address ?? 'localhost:7233');
@@ -242,6 +244,7 @@ export async function withDestinations<T>(work: (destinations: Destinations) => 
 }
 
 function asSentence(error: unknown, address: string): unknown {
+  if (error instanceof PayloadKeyUnavailable) return new RequestFailed(error.message, { cause: error });
   if (error instanceof WorkflowNotFoundError) {
     const account = error.workflowId.split('/')[1] ?? error.workflowId;
     return new RequestFailed(`Account ${account} has no destination yet: connect it first.`, { cause: error });

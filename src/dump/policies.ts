@@ -48,6 +48,18 @@ const kmsActions = ['kms:GenerateDataKey', 'kms:Decrypt'] as const;
 export const kmsPolicy = (kmsKeyArn: string): PolicyDocument =>
   policy({ Sid: 'KMSEncryption', Effect: 'Allow', Action: kmsActions, Resource: kmsKeyArn });
 
+/** What a payload key is wrapped with beside the KMS key: no other use of that key is let in by the policy below. */
+export const wrappingContext = { purpose: 's3-destination-payloads' } as const;
+
+/** What the identity of every process may do that reads a key file whose keys KMS has wrapped. */
+export const unwrapPolicy = (kmsKeyArn: string): PolicyDocument =>
+  policy({
+    Effect: 'Allow',
+    Action: 'kms:Decrypt',
+    Resource: kmsKeyArn,
+    Condition: { StringEquals: { 'kms:EncryptionContext:purpose': wrappingContext.purpose } },
+  });
+
 export const denyAll: PolicyDocument = policy({ Effect: 'Deny', Action: '*', Resource: '*' });
 
 /**

@@ -174,8 +174,11 @@ describe('its settings', () => {
   });
 
   test('are for this machine alone unless others are named', () => {
-    const { keys, ...read } = readCodecServerConfig(settings);
-    expect(keys.current.id).toBe('file');
+    const {
+      keyFile: [current],
+      ...read
+    } = readCodecServerConfig(settings);
+    expect(current.id).toBe('file');
     expect(read).toEqual({ host: '127.0.0.1', port: 8234, origin, token: undefined });
   });
 });

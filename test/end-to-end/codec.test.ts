@@ -12,6 +12,7 @@ import { compiled, freePort, start, untilReady, type Running } from '../../sandb
 import { Destinations } from '../../src/client/destinations';
 import { createDataConverter } from '../../src/codec/data-converter';
 import { readKeyFile } from '../../src/codec/keys';
+import { openKeys } from '../../src/codec/open-keys';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
@@ -37,7 +38,7 @@ beforeAll(async () => {
   await writeFile(keyFile, `2026-11 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   endToEnd = await EndToEnd.start({ scale: 0.01, shardRows: 500 });
   const { connection } = endToEnd.client;
-  client = new Client({ connection, dataConverter: createDataConverter(readKeyFile(keyFile)) });
+  client = new Client({ connection, dataConverter: createDataConverter(await openKeys(readKeyFile(keyFile))) });
   destinations = new Destinations(client);
   [customer] = await Promise.all([
     endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'sealed-role', region: 'us-east-1' }),

@@ -21,7 +21,7 @@ test.each([
   const accountId = parseAccountId(name);
   const bucket = parseBucketName(`${name}-data`);
   const customer = await endToEnd.sandbox.addCustomer(accountId, bucket, { roleName: name });
-  const keyArn = await customer.createKey();
+  const keyArn = await customer.keys.create();
   const permissions = permissionPolicy(bucket);
   await customer.setPermissions({
     ...permissions,
@@ -35,7 +35,7 @@ test.each([
     ...(name === 'by-name' ? { kmsKeyArn: keyArn } : {}),
   });
 
-  await customer.disableKey(keyArn);
+  await customer.keys.disable(keyArn);
   await endToEnd.destinations.modellingRunSucceeded(accountId, { runId: 'run-1', finishedAt: new Date(), dataset });
   const { dump } = await eventually(
     () => endToEnd.destinations.status(accountId),
@@ -43,7 +43,7 @@ test.each([
   );
   expect(dump?.tables['contacts']).toMatchObject({ fault: { type: 'KmsDenied', mender: 'customer' } });
 
-  await customer.enableKey(keyArn);
+  await customer.keys.enable(keyArn);
   await endToEnd.destinations.retry(accountId);
   expect(await endToEnd.ended(accountId, 'run-1')).toMatchObject({ outcome: 'delivered' });
   const keys = await Promise.all((await customer.objects()).map(({ Key }) => customer.keyOf(Key)));

@@ -72,7 +72,7 @@ test("a bucket that is not the expected account's takes nothing", async () => {
 
 test.each(['by default', 'explicitly'])('with a key given %s, each missing permission on it is named', async (how) => {
   const { customer, put, allowKey } = await newCustomer(how === 'explicitly' ? 'explicit' : 'default');
-  const keyArn = await customer.createKey();
+  const keyArn = await customer.keys.create();
   if (how === 'by default') await customer.encryptWith(keyArn);
   const extra = how === 'explicitly' ? { kmsKeyArn: keyArn } : {};
   const denied = failureOfType('KmsDenied', JSON.stringify(kmsPolicy(keyArn)));
@@ -86,11 +86,11 @@ test.each(['by default', 'explicitly'])('with a key given %s, each missing permi
   expect(await put(extra, { key: 'receipt.json', validity })).toBe('stored');
   expect(await customer.keyOf('receipt.json')).toBe(keyArn);
 
-  await customer.disableKey(keyArn);
+  await customer.keys.disable(keyArn);
   expect(await put(extra)).toEqual(denied);
-  await customer.enableKey(keyArn);
+  await customer.keys.enable(keyArn);
   const onlyAdmin = { AWS: `arn:aws:iam::${customerAccount}:user/admin` };
   const Statement = [{ Effect: 'Allow', Principal: onlyAdmin, Action: 'kms:*', Resource: '*' }];
-  await customer.setKeyPolicy(keyArn, { Version: '2012-10-17', Statement });
+  await customer.keys.setPolicy(keyArn, { Version: '2012-10-17', Statement });
   expect(await put(extra)).toEqual(denied);
 });
