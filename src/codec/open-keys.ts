@@ -21,10 +21,11 @@ export class KeyOpener {
   /** `connect` is called when there is something to unwrap, and not before. */
   constructor(private readonly connect: () => keyService.KeyService) {}
 
-  /** @throws PayloadKeyUnavailable where one of the keys cannot be had. */
+  /** @throws PayloadKeyUnavailable for the first key that cannot be had. */
   async open([current, ...others]: KeyFile): Promise<PayloadKeys> {
-    const open = (line: KeyLine): Promise<PayloadKey> => this.openLine(line);
-    const [opened, ...rest] = await Promise.all([open(current), ...others.map(open)]);
+    const opened = await this.openLine(current);
+    const rest: PayloadKey[] = [];
+    for (const line of others) rest.push(await this.openLine(line));
     return new PayloadKeys(opened, rest);
   }
 
