@@ -62,6 +62,12 @@ test('what it encodes it decodes, for the UI and for its namespaces', async () =
   expect(await decoded.json()).toEqual({ payloads: [plain, plain] });
 });
 
+test("an empty message is no payloads: so Temporal's CLI writes the arguments of a query that has none", async () => {
+  const response = await post(`${url}/encode`, {});
+  expect(response.status).toBe(200);
+  expect(await response.json()).toEqual({ payloads: [] });
+});
+
 test("a browser is told that the UI's page may ask, with the headers that it sends", async () => {
   const response = await fetch(`${guarded}/decode`, {
     method: 'OPTIONS',
@@ -71,7 +77,7 @@ test("a browser is told that the UI's page may ask, with the headers that it sen
   expect(Object.fromEntries(response.headers)).toMatchObject({
     'access-control-allow-origin': origin,
     'access-control-allow-methods': 'POST',
-    'access-control-allow-headers': 'authorization,content-type,x-namespace',
+    'access-control-allow-headers': 'authorization,authorization-extras,content-type,x-namespace',
   });
 });
 
@@ -105,7 +111,7 @@ test('with a token, nothing is decoded without it', async () => {
 
 test.each([
   ['no JSON', 'text'],
-  ['no payloads', {}],
+  ['a list that is none', { payloads: 1 }],
   ['payloads that are none', { payloads: [1, null] }],
   ['data that is no text', { payloads: [{ metadata: {}, data: 7 }] }],
 ])('%s is refused in a sentence', async (_what, body) => {

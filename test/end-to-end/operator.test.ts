@@ -26,7 +26,7 @@ beforeAll(async () => {
     endToEnd.startWorker(),
   ]);
   customer = distrustful;
-  ui = await TemporalUi.open(sandbox.temporal.uiUrl);
+  ui = await TemporalUi.open(sandbox.temporal.uiUrl, 'operator');
   const { destinations } = endToEnd;
   await destinations.connect(account, { roleArn: customer.roleArn, bucket });
   await destinations.connect(otherAccount, { roleArn: other.roleArn, bucket: otherBucket, tables: ['deals'] });

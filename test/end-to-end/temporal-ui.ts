@@ -25,8 +25,8 @@ export class TemporalUi {
     private readonly screenshotFolder: string,
   ) {}
 
-  static async open(url: string): Promise<TemporalUi> {
-    const screenshotFolder = path.join(projectFolder, 'test-results', 'operator');
+  static async open(url: string, screenshots: string): Promise<TemporalUi> {
+    const screenshotFolder = path.join(projectFolder, 'test-results', screenshots);
     await mkdir(screenshotFolder, { recursive: true });
     const browser = await chromium.launch({ executablePath: await ensureBrowser(() => {}), args: ['--disable-gpu'] });
     const page = await browser.newPage({ viewport, timezoneId: 'UTC' });
@@ -95,8 +95,41 @@ export class TemporalUi {
     await this.page.getByRole('heading', { level: 1, name: workflowId }).waitFor();
   }
 
-  async openTab(name: 'History' | 'User Metadata'): Promise<void> {
+  async openTab(name: 'History' | 'Pending Activities' | 'Call Stack' | 'Queries' | 'User Metadata'): Promise<void> {
     await this.page.getByRole('tab', { name }).click();
+  }
+
+  /** Of the tab History: shows all of the newest event of this type. */
+  async openEvent(type: string): Promise<void> {
+    await this.page.getByRole('row').getByText(type, { exact: true }).first().click();
+  }
+
+  /** Of the tab Queries: the one that is chosen already. */
+  async runQuery(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Run Query' }).click();
+  }
+
+  /** All that stands on the page, the frames in it included, once these texts are among it. */
+  async shown(...texts: string[]): Promise<string> {
+    // A frame may go away while it is read.
+    const read = async (): Promise<string> => {
+      const frames = this.page.frames().map((frame) => frame.locator('body'));
+      const bodies = frames.map((body) => body.innerText({ timeout: 1_000 }).catch(() => ''));
+      return (await Promise.all(bodies)).join('\n');
+    };
+    return eventually(read, (shown) => texts.every((text) => shown.includes(text)), waitMs);
+  }
+
+  /** In the dialog behind the glasses. The browser remembers it. */
+  async nameCodecServer(url: string): Promise<void> {
+    await this.page.getByRole('button', { name: 'Configure Codec Server' }).click();
+    await this.page.getByRole('textbox', { name: 'Codec Server browser endpoint' }).fill(url);
+    await this.page.getByRole('button', { name: 'Apply', exact: true }).click();
+  }
+
+  /** Until the glasses say so. */
+  async untilCodecServerRefuses(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Codec Server could not connect' }).waitFor();
   }
 
   /** Until the workflow's own status, above its tabs, is this. */
