@@ -26,6 +26,7 @@ const reason = 'somebody-else';
 
 let folder: string;
 let keyFile: string;
+let key: Buffer;
 let worker: Running;
 let endToEnd: EndToEnd;
 let client: Client;
@@ -35,7 +36,8 @@ let customer: CustomerAccount;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'sealed-'));
   keyFile = path.join(folder, 'keys');
-  await writeFile(keyFile, `2026-11 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  key = randomBytes(32);
+  await writeFile(keyFile, `2026-11 ${key.toString('base64')}\n`, { mode: 0o600 });
   endToEnd = await EndToEnd.start({ scale: 0.01, shardRows: 500 });
   const { connection } = endToEnd.client;
   client = new Client({ connection, dataConverter: createDataConverter(await openKeys(readKeyFile(keyFile))) });
@@ -103,6 +105,7 @@ test('what Temporal keeps can be found by search attributes and read by nobody w
     'run-of-november',
     'receipt.json',
     reason,
+    ...waysToWriteTheKey(),
   ];
   let histories = 0;
   for await (const { workflowId, runId } of client.workflow.list({ query: `S3DestinationAccount = "${account}"` })) {
@@ -117,6 +120,8 @@ test('what Temporal keeps can be found by search attributes and read by nobody w
   }
   expect(histories).toBeGreaterThanOrEqual(2);
 });
+
+const waysToWriteTheKey = (): string[] => [key.toString('base64'), key.toString('hex'), key.toString('utf8')];
 
 /** What Temporal's own core writes beside the payloads: names of patches, and of local activities. */
 const isOfTemporal = /^\{"(id":"[\w-]+","deprecated"|seq"|complete_time")/;
@@ -182,6 +187,8 @@ test('a worker without the key says so and harms nothing: one with the key goes 
   const says = async () => keyless.output().includes("Payloads are encrypted here, with the key '2026-11'");
   expect(await eventually(says, Boolean, 30_000)).toBe(true);
   await keyless.stop();
+  const logs = worker.output() + keyless.output();
+  expect(waysToWriteTheKey().filter((written) => logs.includes(written))).toEqual([]);
   await endToEnd.startWorker({ PAYLOAD_KEY_FILE: keyFile });
   const paused = async () => (await destinations.status(account)).destination.paused;
   expect(await eventually(paused, Boolean, 60_000)).toBe(true);

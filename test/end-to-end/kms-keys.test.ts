@@ -128,3 +128,10 @@ test.each([
   expect(said[0]).toContain(`KMS refuses to unwrap the payload key [payloadKey=2026-12 kmsKey=${kmsKeyArn}]`);
   expect(said[0]).toContain(JSON.stringify(unwrapPolicy(kmsKeyArn)));
 });
+
+test("the pipeline's client loads nothing of AWS as long as there is nothing to unwrap", async () => {
+  const loaded = `require(${JSON.stringify(compiled('src', 'client.js'))}); console.log(Object.keys(require.cache).join())`;
+  const { stdout } = await execute(process.execPath, ['-e', loaded]);
+  expect(stdout).toContain('open-keys.js');
+  expect(stdout).not.toMatch(/aws-sdk|smithy|key-service/);
+});

@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import type { CustomerAccount } from '../../sandbox/aws';
-import { compiled, type Running } from '../../sandbox/processes';
+import { compiled, start, type Running } from '../../sandbox/processes';
 import type { DumpReport } from '../../src/client/destinations';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
@@ -21,9 +22,12 @@ const noticeSecret = randomBytes(32).toString('base64');
 const noticeQuery = 'k3y-in-the-query';
 
 const receiver = http.createServer((request, response) => {
-  request.resume();
-  notices += 1;
-  response.writeHead(notices === 1 ? 503 : 204).end();
+  const answer = (body: string): void => {
+    notices += 1;
+    note('notice', body);
+    response.writeHead(notices === 1 ? 503 : 204).end();
+  };
+  text(request).then(answer, () => response.destroy());
 });
 /** The first is refused, and comes again. */
 let notices = 0;
@@ -32,10 +36,15 @@ let endToEnd: EndToEnd;
 let customer: CustomerAccount;
 let noticeUrl: string;
 
+interface Place {
+  readonly where: string;
+  readonly shown: string;
+}
+
 /** All that is searched for secrets in the end, by where it was seen. */
-const seen: { readonly where: string; readonly text: string }[] = [];
+const seen: Place[] = [];
 const note = (where: string, value: unknown): void =>
-  void seen.push({ where, text: typeof value === 'string' ? value : plainText(value) });
+  void seen.push({ where, shown: typeof value === 'string' ? value : plainText(value) });
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
@@ -58,7 +67,7 @@ async function startWorker(): Promise<Running> {
     ...{ NOTICE_URL: noticeUrl, NOTICE_SECRET: `whsec_${noticeSecret}` },
   });
   note('log', worker.output());
-  worker.listen((text) => note('log', text));
+  worker.listen((printed) => note('log', printed));
   return worker;
 }
 
@@ -108,7 +117,8 @@ function refusalWithToken(code: string): { matches: (asked: Asked) => boolean; e
 async function noteWhatTemporalShows(): Promise<void> {
   for await (const { workflowId, runId, status, memo, searchAttributes } of endToEnd.client.workflow.list()) {
     const handle = endToEnd.client.workflow.getHandle(workflowId, runId);
-    note(`list ${workflowId}`, [memo, searchAttributes]);
+    expect({ workflowId, memo: { ...memo } }).toEqual({ workflowId, memo: {} });
+    note(`list ${workflowId}`, searchAttributes);
     note(`description ${workflowId}`, await handle.describe());
     note(`history ${workflowId}`, await handle.fetchHistory());
     if (status.name === 'RUNNING') note(`details ${workflowId}`, await handle.query('__temporal_workflow_metadata'));
@@ -124,8 +134,18 @@ async function noteHeartbeats(): Promise<void> {
     ({ raw: description }) =>
       (description.pendingActivities ?? []).some(({ heartbeatDetails }) => heartbeatDetails?.payloads),
   );
-  note('heartbeats', raw.pendingActivities);
+  for (const { heartbeatDetails, lastFailure } of raw.pendingActivities ?? []) {
+    note('heartbeat', heartbeatDetails);
+    note('last failure', lastFailure);
+  }
   await noteWhatTemporalShows();
+}
+
+/** What customers are given beside their rows. */
+async function noteDocuments(): Promise<void> {
+  for (const { Key } of await customer.objects()) {
+    if (Key.endsWith('.json')) note(`object ${Key}`, Buffer.from((await customer.read(Key)).bytes).toString());
+  }
 }
 
 test('a dump that is refused, breaks, loses its worker and is delivered leaves no secret anywhere', async () => {
@@ -172,28 +192,63 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   await commandLine('status', account, '--json');
   await noteWhatTemporalShows();
 
+  await noteDocuments();
+
   const secrets = [...secretsOfAws(), noticeSecret, noticeQuery].flatMap(waysToWrite);
   expect(new Set(secrets).size).toBeGreaterThan(40);
-  const leaks = seen.flatMap(({ where, text }) =>
+  expect(leaksIn(seen, secrets)).toEqual([]);
+  // The search finds them where they are: on their way.
+  const { recorded, exchanges } = endToEnd.proxies.aws;
+  expect(leaksIn([{ where: 'answer', shown: plainText(recorded) }], secrets)).not.toEqual([]);
+  expect(leaksIn([{ where: 'request', shown: plainText(exchanges) }], secrets)).not.toEqual([]);
+  // Each place was looked at, and held what it is there for.
+  const shownAt = (where: string): string =>
+    seen.flatMap((place) => (place.where.startsWith(where) ? [place.shown] : [])).join('\n');
+  const withoutKeyId = 'It was refused to [access key id]';
+  expect(shownAt('history dump/')).toContain('RoleNotAssumable');
+  expect(shownAt('history destination/')).toContain(bucket);
+  expect(shownAt('history dump/').includes(withoutKeyId)).toBe(true);
+  expect(shownAt('history notice/')).toContain('dump.needs-attention');
+  expect(shownAt('description dump/').includes(withoutKeyId)).toBe(true);
+  expect(shownAt('details dump/')).toContain('currentDetails');
+  expect(shownAt('heartbeat')).toContain('doneShards');
+  expect(shownAt('last failure').includes(withoutKeyId)).toBe(true);
+  expect(shownAt('list destination/')).toContain(account);
+  expect(shownAt('log').includes(withoutKeyId)).toBe(true);
+  expect(shownAt('command status')).toContain('RoleNotAssumable');
+  expect(shownAt('notice')).toContain('dump.needs-attention');
+  expect(shownAt('object receipt.json')).toContain('total_file_count');
+  expect(shownAt('object connection-check.json')).toContain(account);
+});
+
+test.each([
+  ['without Temporal', {}, 'Connection refused'],
+  ['with a secret that is none', { NOTICE_SECRET: 'whsec_Zm9v' }, 'The setting NOTICE_SECRET cannot be used'],
+])('a worker that cannot start, %s, prints no setting that is secret', async (_why, wrong, why) => {
+  const settings = {
+    ...{ TEMPORAL_ADDRESS: '127.0.0.1:1', TEMPORAL_API_KEY: 'k3y-of-temporal-cloud', TEMPORAL_TLS: 'false' },
+    ...{ NOTICE_URL: noticeUrl, NOTICE_SECRET: `whsec_${noticeSecret}`, ...wrong },
+  };
+  const worker = start('The worker', process.execPath, [compiled('src', 'worker.js')], {
+    ...endToEnd.sandbox.environment,
+    ...settings,
+  });
+  expect(await worker.exited).toBe(1);
+  expect(worker.output()).toContain(why);
+  const { AWS_SECRET_ACCESS_KEY = '' } = endToEnd.sandbox.environment;
+  const secrets = [settings.TEMPORAL_API_KEY, settings.NOTICE_SECRET, noticeQuery, AWS_SECRET_ACCESS_KEY];
+  expect(leaksIn([{ where: 'log', shown: worker.output() }], secrets.flatMap(waysToWrite))).toEqual([]);
+});
+
+/** They are not repeated: what a test says is kept, too. */
+function leaksIn(places: readonly Place[], secrets: readonly string[]): string[] {
+  const leaks = places.flatMap(({ where, shown }) =>
     secrets.flatMap((secret) =>
-      text.includes(secret) ? [`${where} holds a secret that begins ${secret.slice(0, 4)}`] : [],
+      shown.includes(secret) ? [`${where} holds a secret that begins ${secret.slice(0, 4)}`] : [],
     ),
   );
-  expect([...new Set(leaks)]).toEqual([]);
-  // Each place was looked at, and held what it is there for.
-  const textOf = (where: string): string =>
-    seen.flatMap((place) => (place.where.startsWith(where) ? [place.text] : [])).join('\n');
-  expect(textOf('history dump/')).toContain('RoleNotAssumable');
-  expect(textOf('history destination/')).toContain(bucket);
-  expect(textOf('history dump/').includes('It was refused to [access key id]')).toBe(true);
-  expect(textOf('history notice/')).toContain('dump.needs-attention');
-  expect(textOf('description dump/')).toContain('lastFailure');
-  expect(textOf('details dump/')).toContain('currentDetails');
-  expect(textOf('heartbeats')).toContain('doneShards');
-  expect(textOf('list destination/')).toContain(account);
-  expect(textOf('log').includes('It was refused to [access key id]')).toBe(true);
-  expect(textOf('command status')).toContain('RoleNotAssumable');
-});
+  return [...new Set(leaks)];
+}
 
 /** What STS gave out, what the worker began with, and what requests were signed with. */
 function secretsOfAws(): string[] {
