@@ -1,4 +1,4 @@
-/** The keys that payloads are encrypted with, from a file. No message of this module repeats what stands in it but names. */
+/** The keys that payloads are encrypted with, from a file. Of what stands in it, messages repeat names and ARNs only. */
 import { readFileSync, statSync } from 'node:fs';
 import type { KmsKeyArn } from '../contract';
 import { InvalidInput, parseKmsKeyArn } from '../dump/inputs';
