@@ -19,6 +19,7 @@ import {
   KMSClient,
   PutKeyPolicyCommand,
   ScheduleKeyDeletionCommand,
+  type EncryptCommandOutput,
 } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
@@ -175,22 +176,24 @@ export class KmsKeys {
     await this.kms.send(new ScheduleKeyDeletionCommand({ KeyId: keyArn }));
   }
 
-  /** The README's first command: a new key, which nobody has seen, as a line of a key file without its name. */
-  async wrapNew(keyArn: string, context: Record<string, string> = wrappingContext, bytes = 32): Promise<string> {
-    const made = await this.kms.send(
-      new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: bytes, EncryptionContext: context }),
-    );
-    return `${made.KeyId} ${Buffer.from(made.CiphertextBlob ?? []).toString('base64')}`;
+  /** A new key, which nobody has seen, as it stands on a line of a key file behind its name. */
+  async wrapNew(keyArn: string, context: Record<string, string> = wrappingContext): Promise<string> {
+    const input = { KeyId: keyArn, KeySpec: 'AES_256', EncryptionContext: context } as const;
+    return onLine(await this.kms.send(new GenerateDataKeyWithoutPlaintextCommand(input)));
   }
 
-  /** The README's second command: a key that there is. */
+  /** The same of a key that there is. */
   async wrap(keyArn: string, key: Uint8Array): Promise<string> {
-    const made = await this.kms.send(
-      new EncryptCommand({ KeyId: keyArn, Plaintext: key, EncryptionContext: wrappingContext }),
-    );
-    return `${made.KeyId} ${Buffer.from(made.CiphertextBlob ?? []).toString('base64')}`;
+    const input = { KeyId: keyArn, Plaintext: key, EncryptionContext: wrappingContext };
+    return onLine(await this.kms.send(new EncryptCommand(input)));
   }
 }
+
+const onLine = ({
+  KeyId = '',
+  CiphertextBlob = new Uint8Array(),
+}: Pick<EncryptCommandOutput, 'KeyId' | 'CiphertextBlob'>) =>
+  `${KeyId} ${Buffer.from(CiphertextBlob).toString('base64')}`;
 
 export interface CustomerOptions {
   readonly endpoint: string;

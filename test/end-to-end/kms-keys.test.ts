@@ -51,8 +51,9 @@ const writeLines = (...lines: string[]): Promise<void> => writeFile(keyFile, `${
 
 const withKeys = (): Record<string, string> => ({ ...endToEnd.sandbox.environment, PAYLOAD_KEY_FILE: keyFile });
 
+/** With a process of its own that copies, which opens the file, too. */
 async function startWorker(): Promise<void> {
-  worker = await endToEnd.startWorker({ PAYLOAD_KEY_FILE: keyFile });
+  worker = await endToEnd.sandbox.startWorker({ PAYLOAD_KEY_FILE: keyFile }, 'all', undefined, 1);
 }
 
 const execute = promisify(execFile);
