@@ -63,7 +63,7 @@ test('policies without a bucket are for the bucket, the path and the key that ar
   const accountId = parseAccountId('connected');
   const bucket = parseBucketName('connected-data');
   const customer = await endToEnd.sandbox.addCustomer(accountId, bucket, { roleName: 'connected' });
-  const kmsKeyArn = await customer.createKey();
+  const kmsKeyArn = await customer.keys.create();
   const permissions = permissionPolicy(bucket);
   await customer.setPermissions({
     ...permissions,
