@@ -42,6 +42,9 @@ export const slowDownRetryMs: readonly number[] = [second, 2 * second, 4 * secon
  */
 export const connectionTimes = { connectMs: 10 * second, stallMs: stallTimeoutMs, idleMs: 5 * second } as const;
 
+/** A store that was asked whether it takes a body, and does not say, is sent it after this. */
+export const continueTimeoutMs = second;
+
 /** One STS or S3 call with a small body. */
 export const smallRequestTimeoutMs = 10 * second;
 /**

@@ -1,6 +1,6 @@
 /** One copying process: the worker's own activity and stores, called without Temporal. Prints what it took as JSON. */
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { S3Client } from '@aws-sdk/client-s3';
+import { SignatureV4 } from '@smithy/signature-v4';
 import { createCopyActivities } from '../../src/activities';
 import { dumpWorkflowId, type Copied } from '../../src/contract';
 import { shardRanges } from '../../src/dump/keys';
@@ -14,21 +14,21 @@ import type { CopierTaken } from './taken';
 
 /** versitygw has keys and no sessions: requests are signed without the session's token, and nothing else differs. */
 function forgetSessionTokens(): void {
-  const parent = Object.getPrototypeOf(S3Client.prototype) as S3Client;
-  const seen = new WeakSet<S3Client>();
-  Object.assign(S3Client.prototype, {
-    send(this: S3Client, ...args: Parameters<S3Client['send']>) {
-      if (!seen.has(this)) {
-        const { credentials } = this.config;
-        this.config.credentials = async () => {
-          const { accessKeyId, secretAccessKey, expiration } = await credentials();
-          return { accessKeyId, secretAccessKey, ...(expiration === undefined ? {} : { expiration }) };
-        };
-        seen.add(this);
-      }
-      return parent.send.apply(this, args);
+  const sign = Reflect.get(SignatureV4.prototype, 'sign') as (...args: unknown[]) => unknown;
+  Object.assign(SignatureV4.prototype, {
+    sign(this: { credentialProvider: () => Promise<Session> }, ...args: unknown[]) {
+      const credentialProvider = async (): Promise<Session> => {
+        const { sessionToken: _forgotten, ...keys } = await this.credentialProvider();
+        return keys;
+      };
+      const signer: unknown = Object.assign(Object.create(this), { credentialProvider });
+      return Reflect.apply(sign, signer, args);
     },
   });
+}
+
+interface Session {
+  readonly sessionToken?: string;
 }
 
 const newEnvironment = (): MockActivityEnvironment =>

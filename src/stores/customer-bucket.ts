@@ -111,8 +111,6 @@ export class S3CustomerBuckets implements CustomerBuckets {
     this.clientConfig = {
       forcePathStyle: options.forcePathStyle,
       requestHandler: this.requestHandler,
-      // It costs a round trip before each body, and an answer that comes early ends a put as well.
-      expectContinueHeader: false,
       // A streamed body cannot be sent twice, and Temporal retries the rest at its own pace.
       maxAttempts: 1,
       // What the SDK would warn of is thrown as well, and named then.

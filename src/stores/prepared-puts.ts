@@ -18,6 +18,12 @@ export interface PreparedPut {
 
 const standIn = { Key: 'key', ContentLength: 0, ChecksumCRC32C: 'AAAAAA==' };
 
+/**
+ * The SDK's own limit. S3 may close the connection on a body that it refuses, and its answer is lost then: so it is asked
+ * first, where the round trip costs little beside the bytes.
+ */
+const expectFromBytes = 2 * 1024 ** 2;
+
 /** What differs from put to put, or is made by signing. */
 const ownHeaders = /^(authorization|x-amz-date|x-amz-security-token|amz-sdk-.*)$/;
 
@@ -43,7 +49,12 @@ export class PreparedPuts {
   async put({ key, source, sizeBytes, crc32c }: PreparedPut, signal: AbortSignal): Promise<void> {
     const template = await (this.template ??= this.prepare());
     const path = `${template.path}${key.split('/').map(percentEncoded).join('/')}`;
-    const headers = { ...template.headers, 'content-length': String(sizeBytes), 'x-amz-checksum-crc32c': crc32c };
+    const headers = {
+      ...template.headers,
+      'content-length': String(sizeBytes),
+      'x-amz-checksum-crc32c': crc32c,
+      ...(sizeBytes < expectFromBytes ? {} : { Expect: '100-continue' }),
+    };
     const signed = await this.signer.sign(
       { ...template, path, headers },
       { signingDate: new Date(Date.now() + this.client.config.systemClockOffset) },

@@ -1,3 +1,4 @@
+import { continueTimeoutMs } from '../timing';
 import { isByteSource } from './byte-source';
 import type { Connection } from './http/connection';
 import type { Connections } from './http/connections';
@@ -39,7 +40,8 @@ const answerBytesMax = 256 * 1024;
 
 /**
  * Sends what the SDK's client has made and signed, over kept connections. A body that is a {@link ByteSource} is sent
- * without a stream between. An answer that comes before the body's end ends the put.
+ * without a stream between. An answer that comes before the body's end ends the put; with the header `Expect:
+ * 100-continue` a refusal comes before the body's beginning.
  */
 export class S3RequestHandler {
   readonly metadata = { handlerProtocol: 'http/1.1' };
@@ -81,24 +83,32 @@ async function exchange(
   request: SignedRequest,
   signal: AbortSignal | undefined,
 ): Promise<Answer> {
-  const settled = Promise.withResolvers<Answer>();
-  const abort = (): void => settled.reject(signal?.reason);
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const abort = (): void => reject(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
+  let isBodySent = false;
+  const send = (): void => {
+    if (!isBodySent) sendBody(request.body, connection, reject);
+    isBodySent = true;
+  };
   let head: ResponseHead | undefined;
   let body = Buffer.alloc(0);
   connection.ask(requestHead({ method: request.method, target: targetOf(request), headers: request.headers }), {
+    proceed: send,
     head: (given) => (head = given),
     body: (bytes) => {
       if (body.length + bytes.length > answerBytesMax) throw new Error('S3 answers with more than an error');
       body = Buffer.concat([body, bytes]);
     },
-    end: () => settled.resolve({ statusCode: head?.status ?? 0, headers: { ...head?.headers }, body }),
-    broken: settled.reject,
+    end: () => resolve({ statusCode: head?.status ?? 0, headers: { ...head?.headers }, body }),
+    broken: reject,
   });
-  sendBody(request.body, connection, settled.reject);
+  const waiting = request.headers['Expect'] === undefined ? undefined : setTimeout(send, continueTimeoutMs);
+  if (waiting === undefined) send();
   try {
-    return await settled.promise;
+    return await promise;
   } finally {
+    clearTimeout(waiting);
     signal?.removeEventListener('abort', abort);
   }
 }

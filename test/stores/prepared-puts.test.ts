@@ -33,7 +33,6 @@ function setUp(config: S3ClientConfig = {}, input: CommonInput = common) {
   const client = new S3Client({
     region: 'eu-west-1',
     credentials: { accessKeyId: 'key', secretAccessKey: 'secret', sessionToken: 'token' },
-    expectContinueHeader: false,
     maxAttempts: 1,
     requestHandler: handler,
     ...config,
@@ -59,11 +58,14 @@ test.each<[what: string, config: S3ClientConfig, input: CommonInput]>([
   ['an encrypted bucket', {}, { ...common, ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'arn:aws:kms:x:1:key/2' }],
 ])('a put into %s is the request that the client itself makes', async (_what, config, input) => {
   const { handler, client, put } = setUp(config, input);
-  for (const key of ['exports/2023-01-02T15:04/events/events_000000000000.ndjson.gz', "odd key/ü+&=*'()!~%2F"]) {
+  for (const [key, sizeBytes] of [
+    ['exports/2023-01-02T15:04/events/events_000000000000.ndjson.gz', 2 * 1024 ** 2 - 1],
+    ["odd key/ü+&=*'()!~%2F", 2 * 1024 ** 2],
+  ] as const) {
     handler.sent.length = 0;
-    await put(key, 7, 'AAAAAA==');
+    await put(key, sizeBytes, 'AAAAAA==');
     const body = new FakeBytes(['hello']) as unknown as Readable;
-    const own = { ...input, Key: key, Body: body, ContentLength: 7, ChecksumCRC32C: 'AAAAAA==' };
+    const own = { ...input, Key: key, Body: body, ContentLength: sizeBytes, ChecksumCRC32C: 'AAAAAA==' };
     await client.send(new PutObjectCommand(own));
     const [ours, clients] = handler.sent;
     if (ours === undefined || clients === undefined) throw new Error('Two requests should have been sent');

@@ -69,6 +69,34 @@ test('an answer that comes before the end of the body is not waited for longer',
   expect(response).toMatchObject({ statusCode: 403 });
 });
 
+describe('a store that is asked whether it takes a body', () => {
+  const asking = (body: unknown): SignedRequest => {
+    const request = requestOf(body);
+    return { ...request, headers: { ...request.headers, Expect: '100-continue' } };
+  };
+
+  test('is sent it when it says so', async () => {
+    answer = echo;
+    const { response } = await handler.handle(asking(new FakeBytes(['hello'])));
+    expect(Buffer.from(response.body).toString()).toBe('PUT /b/k hello');
+  });
+
+  test('is sent nothing where it refuses', async () => {
+    const refusing = (_request: http.IncomingMessage, response: http.ServerResponse) => response.writeHead(403).end();
+    server.once('checkContinue', refusing);
+    const unread = new FakeBytes(['hello']);
+    const taken = jest.spyOn(unread, 'sendTo');
+    expect(await handler.handle(asking(unread))).toMatchObject({ response: { statusCode: 403 } });
+    expect(taken).not.toHaveBeenCalled();
+  });
+
+  test('is sent it after a while where it knows nothing of the question', async () => {
+    server.once('checkContinue', echo);
+    const { response } = await handler.handle(asking(new FakeBytes(['hello'])));
+    expect(Buffer.from(response.body).toString()).toBe('PUT /b/k hello');
+  });
+});
+
 test('a request that is cancelled is given up, with the reason', async () => {
   const reason = new Error('the dump was cancelled');
   await expect(handler.handle(requestOf('hello'), { abortSignal: AbortSignal.abort(reason) })).rejects.toBe(reason);

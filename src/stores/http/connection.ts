@@ -68,6 +68,7 @@ export class Connection implements ByteSink {
   ask(head: string, answering: Answering): void {
     this.answering = answering;
     this.reader = new ResponseReader({
+      proceed: () => answering.proceed?.(),
       head: (given) => answering.head(given),
       body: (bytes) => answering.body(bytes),
       end: () => this.answered(),

@@ -8,6 +8,8 @@ export interface ResponseHead {
 
 /** Who is told of an answer, in the order of the calls. */
 export interface Answered {
+  /** 100: the body that was announced may be sent. */
+  proceed?(): void;
   head(head: ResponseHead): void;
   /** The bytes are overwritten when this returns. */
   body(bytes: Buffer): void;
@@ -101,7 +103,8 @@ export class ResponseReader {
     const [, minor, digits] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/.exec(statusLine) ?? [];
     if (minor === undefined) throw new MalformedResponse('the answer does not begin as one of HTTP/1.1 does');
     const status = Number(digits);
-    // 1xx: another head follows.
+    if (status === 100) this.answered.proceed?.();
+    // Another head follows.
     if (status < 200) return;
     const headers = parseHeaders(lines);
     this.keepsConnection = minor === '1' && !/\bclose\b/i.test(headers['connection'] ?? '');

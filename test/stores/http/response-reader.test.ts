@@ -91,6 +91,15 @@ test.each(answers)('%s is read wherever it is cut', (_what, text, expected) => {
   expect(read(text.split(''))).toEqual(expected);
 });
 
+test('the go-ahead for a body is told, other news before the answer is not', () => {
+  const proceed = jest.fn();
+  const reader = new ResponseReader({ proceed, head: () => {}, body: () => {}, end: () => {} });
+  reader.read(Buffer.from('HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'));
+  expect(proceed).not.toHaveBeenCalled();
+  reader.read(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
+  expect(proceed).toHaveBeenCalledTimes(1);
+});
+
 test('a body without a length lasts until the connection ends', () => {
   const text = 'HTTP/1.1 200 OK\r\n\r\nhello';
   expect(read([text])).toMatchObject({ body: 'hello', ended: false });
