@@ -69,11 +69,21 @@ export class EndToEnd {
     return path.join(this.parquetFolder, `${table}.parquet`);
   }
 
-  startWorker(environment: Readonly<Record<string, string>> = {}, queues?: string, program?: string): Promise<Running> {
+  startWorker(
+    environment: Readonly<Record<string, string>> = {},
+    queues?: string,
+    program?: string,
+    copyProcesses?: number,
+  ): Promise<Running> {
     const { aws, storage, bigquery } = this.proxies;
     const endpoints = { AWS_ENDPOINT_URL: aws.url, STORAGE_ENDPOINT: storage.url, BIGQUERY_ENDPOINT: bigquery.url };
     // Whatever the time of day, a test sees what it does itself.
-    return this.sandbox.startWorker({ ...endpoints, ACCESS_CHECK_AT: 'off', ...environment }, queues, program);
+    return this.sandbox.startWorker(
+      { ...endpoints, ACCESS_CHECK_AT: 'off', ...environment },
+      queues,
+      program,
+      copyProcesses,
+    );
   }
 
   async ended(accountId: string, runId: string, timeoutMs = 110_000): Promise<DumpOutcome> {

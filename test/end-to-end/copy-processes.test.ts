@@ -1,0 +1,106 @@
+/** One worker command that copies by several processes, as it does by default. */
+import { execFileSync } from 'node:child_process';
+import type { Running } from '../../sandbox/processes';
+import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
+import { eventually } from '../eventually';
+import { dataset, EndToEnd } from './environment';
+import type { Asked, Recorded } from './fault-proxy';
+
+const shardMs = 100;
+const processes = 2;
+let endToEnd: EndToEnd;
+
+beforeAll(async () => {
+  endToEnd = await EndToEnd.start({ scale: 0.05, shardRows: 1 });
+  endToEnd.proxies.aws.latencyMs = (asked) => (isShard(asked) ? shardMs : 0);
+});
+afterAll(() => endToEnd.stop());
+
+const isShard = ({ path }: Asked): boolean => path.includes('.ndjson.gz');
+const stored = (): Recorded[] =>
+  endToEnd.proxies.aws.recorded.filter((asked) => isShard(asked) && asked.status === 200);
+
+/** The processes that `parent` has started and that live. */
+function childrenOf(parent: number): number[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' });
+  return table.split('\n').flatMap((line) => {
+    const [pid, ppid, state = ''] = line.trim().split(/\s+/);
+    return Number(ppid) === parent && !state.startsWith('Z') ? [Number(pid)] : [];
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Announces a run of its own customer, and waits until some of its shards are there. */
+async function amidTheShards(name: string): Promise<ReturnType<typeof parseAccountId>> {
+  const account = parseAccountId(name);
+  const bucket = parseBucketName(`${name}-data`);
+  const { roleArn } = await endToEnd.sandbox.addCustomer(account, bucket, { roleName: name, region: 'us-east-1' });
+  await endToEnd.destinations.connect(account, { roleArn, bucket, tables: ['companies'] });
+  endToEnd.proxies.aws.recorded.length = 0;
+  await endToEnd.destinations.modellingRunSucceeded(account, { runId: 'run-1', finishedAt: new Date(), dataset });
+  await eventually(
+    async () => stored().length,
+    (count) => count >= 40,
+    60_000,
+  );
+  return account;
+}
+
+const inFlight = 2;
+const startWorker = (): Promise<Running> =>
+  endToEnd.startWorker({ COPY_ACTIVITIES: '2', COPY_SHARDS_IN_FLIGHT: String(inFlight) }, 'all', undefined, processes);
+
+test('a copying process that is killed is started again, and its shards are resumed', async () => {
+  const worker = await startWorker();
+  const [killed = 0, ...others] = childrenOf(worker.pid);
+  expect(others).toHaveLength(processes - 1);
+  const account = await amidTheShards('killed-copier');
+  process.kill(killed, 'SIGKILL');
+  expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered', total: { shards: 400 } });
+  const again = stored().length - new Set(stored().map(({ path }) => path)).size;
+  // What one process had in flight, and what no heartbeat had told of yet.
+  expect(again).toBeLessThanOrEqual(inFlight * 4);
+  expect(worker.output()).toContain('A copying process ended (SIGKILL)');
+  const now = childrenOf(worker.pid);
+  expect(now).toHaveLength(processes);
+  expect(now).not.toContain(killed);
+  expect(now).toEqual(expect.arrayContaining(others));
+  await worker.stop();
+});
+
+test('a worker that is told to stop takes its copying processes with it, and another goes on where they were', async () => {
+  const worker = await startWorker();
+  const children = childrenOf(worker.pid);
+  const account = await amidTheShards('stopped-worker');
+  await worker.stop();
+  expect(await worker.exited).toBe(0);
+  expect(children.filter(isAlive)).toEqual([]);
+  const before = stored().length;
+  const next = await startWorker();
+  expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered', total: { shards: 400 } });
+  expect(before).toBeLessThan(400);
+  // Nothing that was stored was put again.
+  expect(stored()).toHaveLength(400);
+  await next.stop();
+});
+
+test('a worker that is killed leaves no copying process behind', async () => {
+  const worker = await startWorker();
+  const children = childrenOf(worker.pid);
+  expect(children).toHaveLength(processes);
+  worker.kill('SIGKILL');
+  const left = await eventually(
+    async () => children.filter(isAlive),
+    (alive) => alive.length === 0,
+    40_000,
+  );
+  expect(left).toEqual([]);
+});
