@@ -32,7 +32,7 @@ export async function startTemporalServer(
   }
   const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
     TestWorkflowEnvironment.createLocal({
-      server: { executable, port, ui: true, uiPort, dbFilename: databaseFile },
+      server: { executable, port, ui: true, uiPort, dbFilename: databaseFile, extraArgs: withFairness },
     }),
   );
   return {
@@ -41,6 +41,17 @@ export async function startTemporalServer(
     stop: () => environment.teardown(),
   };
 }
+
+/**
+ * Fairness is off by default in a server of one's own (Temporal documentation, "Task queue priority and fairness"). Each of
+ * a queue's partitions is fair for itself: with one, so is the queue.
+ */
+const withFairness = [
+  'matching.useNewMatcher=true',
+  'matching.enableFairness=true',
+  'matching.numTaskqueueReadPartitions=1',
+  'matching.numTaskqueueWritePartitions=1',
+].flatMap((setting) => ['--dynamic-config-value', setting]);
 
 /** The server that the user wants to be used, if any. */
 export const givenTemporalAddress = (): string | undefined => process.env['TEMPORAL_ADDRESS'] || undefined;
