@@ -11,11 +11,15 @@ import type { ByteSink } from '../src/stores/http/connection';
 import type { StagedFile, StagingBuckets } from '../src/stores/staging-bucket';
 import type { ExtractJob, ExtractJobRef, ExtractRequest, TableDescription, Warehouse } from '../src/stores/warehouse';
 
-/** Sends each of `pieces`, then ends, or breaks where an error stands among them, or hangs where `undefined` does. */
+/** By default as long as `hello`, and of its checksum. Sends each of `pieces`, then ends, or breaks where an error stands among them, or hangs where `undefined` does. */
 export class FakeBytes implements ByteSource {
   isDestroyed = false;
 
-  constructor(private readonly pieces: readonly (string | Error | undefined)[]) {}
+  constructor(
+    private readonly pieces: readonly (string | Error | undefined)[],
+    readonly crc32c = 'mnG7TA==',
+    readonly sizeBytes = 5,
+  ) {}
 
   sendTo(sink: ByteSink, ended: () => void, broken: (error: Error) => void): void {
     const send = ([next, ...rest]: readonly (string | Error | undefined)[], left: number): void => {
@@ -113,29 +117,26 @@ export class FakeStagingBuckets implements StagingBuckets {
 
   /** `sizeBytes` may be claimed, so that a test needs no gigabytes. */
   add(bucket: string, name: string, content: string, sizeBytes = content.length): void {
-    const file = { name, generation: '1', sizeBytes, crc32c: `crc32c of ${content}` };
-    this.filesOf(bucket).set(name, { file, content });
+    this.filesOf(bucket).set(name, { file: { name, sizeBytes }, content });
   }
 
   names(bucket: string): string[] {
     return [...this.filesOf(bucket).keys()].toSorted();
   }
 
-  async list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
+  async list(bucket: string, prefix: string): Promise<StagedFile[]> {
     return this.names(bucket)
       .filter((name) => name.startsWith(prefix))
-      .filter((name) => between === undefined || (name >= between.from && name < between.before))
       .flatMap((name) => this.filesOf(bucket).get(name)?.file ?? []);
   }
 
-  open(bucket: string, { name }: StagedFile): ByteSource {
-    return new FakeBytes([this.filesOf(bucket).get(name)?.content ?? '']);
+  async open(bucket: string, name: string): Promise<ByteSource> {
+    const { content, file } = this.fileOf(bucket, name);
+    return new FakeBytes([content], `crc32c of ${content}`, file.sizeBytes);
   }
 
   async readText(bucket: string, name: string): Promise<string> {
-    const found = this.filesOf(bucket).get(name);
-    if (found === undefined) throw stagingFilesGone(bucket, name);
-    return found.content;
+    return this.fileOf(bucket, name).content;
   }
 
   async writeTextOnce(bucket: string, name: string, text: string): Promise<void> {
@@ -145,6 +146,12 @@ export class FakeStagingBuckets implements StagingBuckets {
   async deleteAll(bucket: string, prefix: string): Promise<void> {
     const files = this.filesOf(bucket);
     for (const { name } of await this.list(bucket, prefix)) files.delete(name);
+  }
+
+  private fileOf(bucket: string, name: string): { file: StagedFile; content: string } {
+    const found = this.filesOf(bucket).get(name);
+    if (found === undefined) throw stagingFilesGone(bucket, name);
+    return found;
   }
 
   private filesOf(bucket: string): Map<string, { file: StagedFile; content: string }> {
@@ -196,10 +203,11 @@ export class FakeCustomerBuckets implements CustomerBuckets {
       this.objects.set(key, { contentType, content: body });
       return;
     }
-    const bytes = await bytesOf(body.open()).catch((error: unknown) => {
+    const source = await body.open();
+    const bytes = await bytesOf(source).catch((error: unknown) => {
       throw body.readFailure(error);
     });
-    const content = bytes.toString();
-    this.objects.set(key, { contentType, content, sizeBytes: body.sizeBytes, crc32c: body.crc32c });
+    const { sizeBytes, crc32c } = source;
+    this.objects.set(key, { contentType, content: bytes.toString(), sizeBytes, crc32c });
   }
 }

@@ -4,9 +4,9 @@ import type { Copied, CopyProgress, DestinationSettings, ShardRange, StagedTable
 import { shardKey, shardName } from '../dump/keys';
 import { inLanes } from '../dump/lanes';
 import { isSlowDown, type ShardSlots, type ShardTurns } from '../dump/shard-slots';
-import { failure, stagingFailure, stagingFilesGone, withCopyProgress } from '../failures';
-import type { CustomerBuckets } from '../stores/customer-bucket';
-import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
+import { stagingFailure, withCopyProgress } from '../failures';
+import type { CustomerBuckets, StreamedBody } from '../stores/customer-bucket';
+import type { StagingBuckets } from '../stores/staging-bucket';
 import { slowDownRetryMs } from '../timing';
 import { heartbeating } from './heartbeat';
 import { callingDump, deliveryTo } from './identity';
@@ -18,6 +18,8 @@ export interface CopyShardsInput {
   readonly range: ShardRange;
   /** Shards of the range that an activity before this one delivered. */
   readonly doneShards: readonly number[];
+  /** Of these shards. Dumps that began before it was told count none. */
+  readonly doneBytes?: number;
 }
 
 export interface CopyShardsDeps {
@@ -27,33 +29,28 @@ export interface CopyShardsDeps {
   readonly shardSlots: ShardSlots;
 }
 
-/** S3 user guide, "Uploading objects": the most that a single PutObject takes. */
-const putObjectBytesMax = 5 * 1024 ** 3;
-
 /**
  * Streams a range of a table's shards from staging into the customer's bucket, byte for byte. Each shard is one PutObject
  * with the length and CRC32C that Cloud Storage knows, so that S3 refuses a damaged one. Shards that an attempt before
  * this one delivered are skipped; putting one again, where its heartbeat was lost, puts the same bytes.
  */
 export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyShardsDeps) =>
-  async function copyShards({ settings, table, staged, range, doneShards: before }: CopyShardsInput): Promise<Copied> {
+  async function copyShards(input: CopyShardsInput): Promise<Copied> {
+    const { settings, table, staged, range } = input;
     const { folder } = callingDump();
     const customerBucket = customerBuckets.open(deliveryTo(settings));
     const lastBeat = activityInfo().heartbeatDetails as CopyProgress | undefined;
-    const doneShards = new Set([...before, ...(lastBeat?.doneShards ?? [])]);
-    let doneBytes = 0;
+    const doneShards = new Set([...input.doneShards, ...(lastBeat?.doneShards ?? [])]);
+    let doneBytes = lastBeat?.doneBytes ?? input.doneBytes ?? 0;
     const progress = (): CopyProgress => ({ table, doneShards: [...doneShards], doneBytes });
 
     return heartbeating(progress, async (signal) => {
       try {
-        const shards = await stagedShards();
-        doneBytes = shards.reduce((sum, [shard, file]) => sum + (doneShards.has(shard) ? file.sizeBytes : 0), 0);
-        const remaining = shards.filter(([shard]) => !doneShards.has(shard));
         await shardSlots.sharing(settings.bucket, (turns) =>
-          inLanes(remaining, shardSlots.count, async ([shard, file]) => {
-            await atItsPace(turns, file, signal, () => copyShard(shard, file, signal));
+          inLanes(remainingShards(), shardSlots.count, async (shard) => {
+            const sizeBytes = await atItsPace(turns, signal, () => copyShard(shard, signal));
             doneShards.add(shard);
-            doneBytes += file.sizeBytes;
+            doneBytes += sizeBytes;
             heartbeat(progress());
           }),
         );
@@ -63,54 +60,40 @@ export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyS
       }
     });
 
-    /** The range's files by shard number, all of them: a missing one would make the receipt's count a lie. */
-    async function stagedShards(): Promise<[number, StagedFile][]> {
-      const { stagingBucket, stagingPrefix } = staged;
-      const nameOf = (shard: number): string => `${stagingPrefix}${shardName(table, shard)}`;
-      const between = { from: nameOf(range.first), before: nameOf(range.first + range.count) };
-      const files = await staging.list(stagingBucket, stagingPrefix, between);
-      const byName = new Map(files.map((file) => [file.name, file]));
-      return Array.from({ length: range.count }, (_, index) => {
-        const shard = range.first + index;
-        const file = byName.get(nameOf(shard));
-        if (file === undefined) throw stagingFilesGone(stagingBucket, nameOf(shard));
-        return [shard, file];
-      });
+    function remainingShards(): number[] {
+      const shards = Array.from({ length: range.count }, (_, index) => range.first + index);
+      return shards.filter((shard) => !doneShards.has(shard));
     }
 
     /** Where a store asks for a slower pace, the shard waits and takes another turn; after that it is Temporal's to retry. */
-    async function atItsPace(
-      turns: ShardTurns,
-      { sizeBytes }: StagedFile,
-      signal: AbortSignal,
-      copy: () => Promise<void>,
-    ): Promise<void> {
+    async function atItsPace<T>(turns: ShardTurns, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
+      const usualBytes = staged.sizeBytes / staged.shardCount;
       for (const waitMs of slowDownRetryMs) {
         try {
-          return await turns.take(sizeBytes, signal, copy);
+          return await turns.take(usualBytes, signal, copy);
         } catch (error) {
           if (!isSlowDown(error)) throw error;
           await setTimeout(waitMs, undefined, { signal });
         }
       }
-      await turns.take(sizeBytes, signal, copy);
+      return turns.take(usualBytes, signal, copy);
     }
 
-    async function copyShard(shard: number, file: StagedFile, signal: AbortSignal): Promise<void> {
-      const key = shardKey(settings, folder, table, shard);
-      if (file.sizeBytes > putObjectBytesMax) {
-        throw failure(
-          'ShardTooLarge',
-          `A shard has ${file.sizeBytes} bytes and one PutObject takes ${putObjectBytesMax} [name=${file.name}].`,
-          'shorten the rows of the table: BigQuery writes at most 1 GB of table data to a shard.',
-        );
-      }
-      const body = {
-        open: () => staging.open(staged.stagingBucket, file),
-        readFailure: (error: unknown) => stagingFailure(error, staged.stagingBucket, file.name),
-        sizeBytes: file.sizeBytes,
-        crc32c: file.crc32c,
+    /** Returns its bytes. */
+    async function copyShard(shard: number, signal: AbortSignal): Promise<number> {
+      const { stagingBucket, stagingPrefix } = staged;
+      const name = `${stagingPrefix}${shardName(table, shard)}`;
+      let sizeBytes = 0;
+      const body: StreamedBody = {
+        open: async () => {
+          const source = await staging.open(stagingBucket, name, signal);
+          sizeBytes = source.sizeBytes;
+          return source;
+        },
+        readFailure: (error) => stagingFailure(error, stagingBucket, name),
       };
+      const key = shardKey(settings, folder, table, shard);
       await customerBucket.put({ key, contentType: 'application/gzip', body }, signal);
+      return sizeBytes;
     }
   };

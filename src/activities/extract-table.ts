@@ -4,7 +4,7 @@ import type { DatasetName, StagedTable, TableName } from '../contract';
 import { extractJobId, extractStagingPrefix, extractUri, shardName, stagedSchemaName } from '../dump/keys';
 import { schemaFile } from '../dump/schema';
 import { failure, stagingFilesGone, warehouseFailure } from '../failures';
-import type { StagingBuckets } from '../stores/staging-bucket';
+import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
 import type { ExtractJob, ExtractRequest, TableDescription, TableRef, Warehouse } from '../stores/warehouse';
 import { extractPollMs, heartbeatTimeoutMs } from '../timing';
 import { heartbeating } from './heartbeat';
@@ -107,6 +107,8 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
     async function stagedBy(extraction: Extraction, shardCount: number): Promise<StagedTable> {
       const { stagingBucket, stagingPrefix } = extraction;
       const files = await staging.list(stagingBucket, `${stagingPrefix}${input.table}_`);
+      const tooLarge = files.find(({ sizeBytes }) => sizeBytes > putObjectBytesMax);
+      if (tooLarge !== undefined) throw shardTooLarge(tooLarge);
       const names = new Set(files.map(({ name }) => name));
       for (let shard = 0; shard < shardCount; shard++) {
         const name = `${stagingPrefix}${shardName(input.table, shard)}`;
@@ -140,6 +142,16 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
       );
     }
   };
+
+/** S3 user guide, "Uploading objects": the most that a single PutObject takes. */
+const putObjectBytesMax = 5 * 1024 ** 3;
+
+const shardTooLarge = ({ name, sizeBytes }: StagedFile) =>
+  failure(
+    'ShardTooLarge',
+    `A shard has ${sizeBytes} bytes and one PutObject takes ${putObjectBytesMax} [name=${name}].`,
+    'shorten the rows of the table: BigQuery writes at most 1 GB of table data to a shard.',
+  );
 
 /** A job that cannot be cancelled ends by itself; what it stages is left to the lifecycle rule. */
 const leaveToItself = (error: unknown): void => log.warn('An extract job could not be cancelled', { error });

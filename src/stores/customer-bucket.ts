@@ -39,14 +39,12 @@ export interface Validity {
   readonly untilMs: number;
 }
 
-/** A body that is read while it is sent. It is opened again if the put must be sent again, for example to another region. */
+/** A body that is read while it is sent. */
 export interface StreamedBody {
-  readonly open: () => ByteSource;
-  /** Names a failure to read it, which is not S3's. */
+  /** Called again if the put must be sent again, for example to another region. What it throws is thrown as it is. */
+  readonly open: () => Promise<ByteSource>;
+  /** Names a failure to read it once it is open, which is not S3's. */
   readonly readFailure: (error: unknown) => Error;
-  readonly sizeBytes: number;
-  /** Base64 of the big-endian CRC32C, as Cloud Storage gives it and S3 takes it. S3 refuses a body that differs. */
-  readonly crc32c: string;
 }
 
 /** Whom and where a session is for. */
@@ -270,12 +268,12 @@ const commonInput = ({ settings }: Delivery, contentType: PutObject['contentType
 async function putStreamed(
   { shards }: CustomerClient,
   key: string,
-  { open, readFailure, sizeBytes, crc32c }: StreamedBody,
+  { open, readFailure }: StreamedBody,
   signal: AbortSignal,
 ): Promise<void> {
-  const source = open();
+  const source = await open();
   try {
-    await shards.put({ key, source, sizeBytes, crc32c }, signal);
+    await shards.put(key, source, signal);
   } catch (error) {
     throw error instanceof BodyBroken && !signal.aborted ? readFailure(error.cause) : error;
   } finally {

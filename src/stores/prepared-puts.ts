@@ -7,15 +7,6 @@ import { Rehearsal, type S3RequestHandler, type SignedRequest } from './s3-reque
 /** What all puts have in common. */
 export type CommonInput = Omit<PutObjectCommandInput, 'Key' | 'Body'>;
 
-/** What one put has for itself. */
-export interface PreparedPut {
-  readonly key: string;
-  readonly source: ByteSource;
-  readonly sizeBytes: number;
-  /** Base64 of the big-endian CRC32C. */
-  readonly crc32c: string;
-}
-
 const standIn = { Key: 'key', ContentLength: 0, ChecksumCRC32C: 'AAAAAA==' };
 
 /**
@@ -46,7 +37,8 @@ export class PreparedPuts {
   }
 
   /** @throws S3ServiceException where S3 refuses it, BodyBroken where its source breaks */
-  async put({ key, source, sizeBytes, crc32c }: PreparedPut, signal: AbortSignal): Promise<void> {
+  async put(key: string, source: ByteSource, signal: AbortSignal): Promise<void> {
+    const { sizeBytes, crc32c } = source;
     const template = await (this.template ??= this.prepare());
     const path = `${template.path}${key.split('/').map(percentEncoded).join('/')}`;
     const headers = {

@@ -1,9 +1,11 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Pace } from '../dump/pace';
 import { stagedFileRetryMs } from '../timing';
 import type { ByteSource } from './byte-source';
 import type { ByteSink, Connection } from './http/connection';
 import type { Connections } from './http/connections';
 import { requestHead } from './http/request-head';
+import type { ResponseHead } from './http/response-reader';
 
 /** Eight of TLS's records: what is written on costs by the write as much as by the byte (docs/performance.md). */
 const pieceBytes = 128 * 1024;
@@ -27,8 +29,6 @@ const errorBytesMax = 64 * 1024;
 
 export interface StagedFileBodyOptions {
   readonly connections: Connections;
-  /** As listed: a body of another length breaks. */
-  readonly sizeBytes: number;
   /** Headers, asked for with each request. */
   readonly authorisation: () => Promise<Headers>;
   /** Absent, as fast as it goes. */
@@ -41,7 +41,7 @@ interface Receiver {
   readonly broken: (error: Error) => void;
 }
 
-/** The bytes that Cloud Storage answers a request with, as they are stored. They are asked for at once. */
+/** The bytes that Cloud Storage answers a request with, as they are stored. They come from when it is opened on. */
 export class StagedFileBody implements ByteSource {
   private readonly pieces = unusedPieces.pop() ?? newPieces();
   private filling = 0;
@@ -49,17 +49,83 @@ export class StagedFileBody implements ByteSource {
   /** In order. The first of them is being sent, where there is a receiver. */
   private unsent: Buffer[] = [];
   private receivedBytes = 0;
-  private requestsSent = 0;
+  /** Until it has sent its answer: then it is another's. */
   private source: Connection | undefined;
   private receiver: Receiver | undefined;
   private failure: Error | undefined;
   private isDestroyed = false;
 
-  constructor(
-    private readonly url: URL,
-    private readonly options: StagedFileBodyOptions,
+  private constructor(
+    readonly sizeBytes: number,
+    readonly crc32c: string,
+    source: Connection,
+    private readonly pace: Pace | undefined,
   ) {
-    this.request();
+    this.source = source;
+  }
+
+  /** Before its first byte a request can be sent again, as Cloud Storage's own client does. */
+  static async open(url: URL, options: StagedFileBodyOptions, signal: AbortSignal): Promise<StagedFileBody> {
+    for (const waitMs of stagedFileRetryMs) {
+      try {
+        return await StagedFileBody.request(url, options, signal);
+      } catch (error) {
+        if (signal.aborted || !mayPass(error)) throw error;
+        await setTimeout(waitMs, undefined, { signal });
+      }
+    }
+    return StagedFileBody.request(url, options, signal);
+  }
+
+  private static async request(
+    url: URL,
+    { connections, authorisation, pace }: StagedFileBodyOptions,
+    signal: AbortSignal,
+  ): Promise<StagedFileBody> {
+    // Without gzip Cloud Storage unpacks what is stored with that content encoding.
+    const headers = { host: url.host, 'accept-encoding': 'gzip', ...Object.fromEntries(await authorisation()) };
+    signal.throwIfAborted();
+    const source = connections.take(url);
+    const opened = Promise.withResolvers<StagedFileBody>();
+    let body: StagedFileBody | undefined;
+    let refusal: { readonly status: number; text: string } | undefined;
+    source.ask(requestHead({ method: 'GET', target: `${url.pathname}${url.search}`, headers }), {
+      head: (head) => {
+        if (head.status === 200) opened.resolve((body = StagedFileBody.of(head, source, pace)));
+        else refusal = { status: head.status, text: '' };
+      },
+      body: (bytes) => {
+        if (refusal === undefined) body?.fill(bytes);
+        else if (refusal.text.length < errorBytesMax) refusal.text += bytes.toString();
+      },
+      end: () => {
+        connections.give(url, source);
+        if (refusal !== undefined) opened.reject(new CloudStorageError(refusal.status, refusal.text));
+        else body?.answered();
+      },
+      broken: (error) => (body === undefined ? opened.reject(error) : body.break(error)),
+    });
+    source.written();
+    const abort = (): void => {
+      source.destroy();
+      opened.reject(signal.reason);
+    };
+    signal.addEventListener('abort', abort);
+    try {
+      return await opened.promise;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Cloud Storage documentation, "HTTP headers and query string parameters": of the file as it is stored. */
+  private static of({ headers }: ResponseHead, source: Connection, pace: Pace | undefined): StagedFileBody {
+    const size = headers['x-goog-stored-content-length'] ?? '';
+    const [, crc32c] = /\bcrc32c=([A-Za-z0-9+/]{6}==)/.exec(headers['x-goog-hash'] ?? '') ?? [];
+    if (!/^\d+$/.test(size) || crc32c === undefined) {
+      throw new Error('Cloud Storage has sent a file without its stored length or CRC32C');
+    }
+    return new StagedFileBody(Number(size), crc32c, source, pace);
   }
 
   sendTo(sink: ByteSink, ended: () => void, broken: (error: Error) => void): void {
@@ -78,66 +144,16 @@ export class StagedFileBody implements ByteSource {
   }
 
   private get isReceived(): boolean {
-    return this.receivedBytes === this.options.sizeBytes;
+    return this.receivedBytes === this.sizeBytes;
   }
 
   private get isSent(): boolean {
     return this.isReceived && this.unsent.length === 0;
   }
 
-  private request(): void {
-    this.requestsSent += 1;
-    this.options
-      .authorisation()
-      .then((authorisation) => this.ask(authorisation))
-      .catch((error: unknown) => this.break(error as Error));
-  }
-
-  private ask(authorisation: Headers): void {
-    if (this.isDestroyed) return;
-    const { url, options } = this;
-    const source = options.connections.take(url);
-    this.source = source;
-    // Without gzip Cloud Storage unpacks what is stored with that content encoding.
-    const headers = { host: url.host, 'accept-encoding': 'gzip', ...Object.fromEntries(authorisation) };
-    let isBegun = false;
-    let refusal: { readonly status: number; text: string } | undefined;
-    source.ask(requestHead({ method: 'GET', target: `${url.pathname}${url.search}`, headers }), {
-      head: ({ status }) => {
-        if (status === 200) isBegun = true;
-        else refusal = { status, text: '' };
-      },
-      body: (bytes) => {
-        if (refusal === undefined) this.fill(bytes);
-        else if (refusal.text.length < errorBytesMax) refusal.text += bytes.toString();
-      },
-      end: () => {
-        this.source = undefined;
-        options.connections.give(url, source);
-        if (refusal !== undefined) this.requestAgainAfter(new CloudStorageError(refusal.status, refusal.text));
-        else if (!this.isReceived) this.break(this.wrongLength());
-      },
-      broken: (error) => (isBegun ? this.break(error) : this.requestAgainAfter(error)),
-    });
-    source.written();
-  }
-
-  /** Before its first byte a request can be sent again, as Cloud Storage's own client does. */
-  private requestAgainAfter(error: Error): void {
-    const waitMs = stagedFileRetryMs[this.requestsSent - 1];
-    if (this.isDestroyed) return;
-    if (waitMs === undefined || !mayPass(error)) {
-      this.break(error);
-      return;
-    }
-    setTimeout(() => {
-      if (!this.isDestroyed) this.request();
-    }, waitMs);
-  }
-
   private fill(bytes: Buffer): void {
     this.receivedBytes += bytes.length;
-    if (this.receivedBytes > this.options.sizeBytes) throw this.wrongLength();
+    if (this.receivedBytes > this.sizeBytes) throw this.wrongLength();
     for (let taken = 0; taken < bytes.length;) {
       const copiedBytes = bytes.copy(this.piece(), this.filledBytes, taken);
       taken += copiedBytes;
@@ -145,6 +161,11 @@ export class StagedFileBody implements ByteSource {
       if (this.filledBytes === pieceBytes) this.pass();
     }
     if (this.isReceived && this.filledBytes > 0) this.pass();
+  }
+
+  private answered(): void {
+    this.source = undefined;
+    if (!this.isReceived) this.break(this.wrongLength());
   }
 
   private piece(): Buffer {
@@ -168,8 +189,8 @@ export class StagedFileBody implements ByteSource {
     const [first] = this.unsent;
     if (first === undefined || this.receiver === undefined) return;
     this.receiver.sink.write(first, () => {
-      const waitMs = this.options.pace?.spend(first.length) ?? 0;
-      if (waitMs > 0) setTimeout(() => this.sent(), waitMs);
+      const waitMs = this.pace?.spend(first.length) ?? 0;
+      if (waitMs > 0) void setTimeout(waitMs).then(() => this.sent());
       else this.sent();
     });
   }
@@ -189,7 +210,7 @@ export class StagedFileBody implements ByteSource {
   }
 
   private wrongLength(): Error {
-    return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.options.sizeBytes} bytes`);
+    return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.sizeBytes} bytes`);
   }
 }
 
@@ -222,5 +243,5 @@ function parsedAnswer(text: string): Answer {
 }
 
 /** Cloud Storage documentation, "Retry strategy": these and broken connections. */
-const mayPass = (error: Error): boolean =>
+const mayPass = (error: unknown): boolean =>
   !(error instanceof CloudStorageError) || error.code === 408 || error.code === 429 || error.code >= 500;

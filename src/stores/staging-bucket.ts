@@ -8,21 +8,17 @@ import { answeredWithin } from './google-clients';
 import { Connections } from './http/connections';
 import { StagedFileBody } from './staged-file-body';
 
-/** A file of a staging bucket, at one generation: what was listed is what is read. */
 export interface StagedFile {
   readonly name: string;
-  readonly generation: string;
   readonly sizeBytes: number;
-  /** Base64 of the big-endian CRC32C of the bytes as stored (Cloud Storage JSON API, Objects). */
-  readonly crc32c: string;
 }
 
 /** The buckets in which extracted tables wait. Every method throws ApplicationFailures of named types. */
 export interface StagingBuckets {
-  /** The files whose names begin with `prefix`, by name; with `from` and `before`, those in between. */
-  list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]>;
+  /** The files whose names begin with `prefix`, by name. */
+  list(bucket: string, prefix: string): Promise<StagedFile[]>;
   /** The bytes as stored: gzip stays gzip whatever the file's content encoding says. */
-  open(bucket: string, file: StagedFile): ByteSource;
+  open(bucket: string, name: string, signal: AbortSignal): Promise<ByteSource>;
   readText(bucket: string, name: string): Promise<string>;
   /** What is there already stays: an attempt that was given up on cannot change what a later one relies on. */
   writeTextOnce(bucket: string, name: string, text: string): Promise<void>;
@@ -51,12 +47,11 @@ export class GcsStagingBuckets implements StagingBuckets {
     this.pace = pace;
   }
 
-  async list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
-    const window = between === undefined ? {} : { startOffset: between.from, endOffset: between.before };
+  async list(bucket: string, prefix: string): Promise<StagedFile[]> {
     const found: StagedFile[] = [];
     try {
       // Page by page: each has its own time, however many there are.
-      let query: GetFilesOptions | null = { prefix, ...window };
+      let query: GetFilesOptions | null = { prefix };
       while (query !== null) {
         const [files, next]: [File[], GetFilesOptions | null, unknown] = await this.answered(
           this.storage.bucket(bucket).getFiles({ ...query, autoPaginate: false }),
@@ -70,17 +65,17 @@ export class GcsStagingBuckets implements StagingBuckets {
     return found;
   }
 
-  open(bucket: string, file: StagedFile): ByteSource {
+  async open(bucket: string, name: string, signal: AbortSignal): Promise<ByteSource> {
     // S3 checks the checksum that Cloud Storage keeps: nothing is hashed here.
-    const { storage } = this;
-    const name = `${encodeURIComponent(bucket)}/o/${encodeURIComponent(file.name)}`;
-    const url = new URL(`${storage.apiEndpoint}/storage/v1/b/${name}?alt=media&generation=${file.generation}`);
-    return new StagedFileBody(url, {
-      connections: this.connections,
-      sizeBytes: file.sizeBytes,
-      authorisation: () => storage.authClient.getRequestHeaders(url.href),
-      pace: this.pace,
-    });
+    const { storage, connections, pace } = this;
+    const object = `${encodeURIComponent(bucket)}/o/${encodeURIComponent(name)}`;
+    const url = new URL(`${storage.apiEndpoint}/storage/v1/b/${object}?alt=media`);
+    const authorisation = (): Promise<Headers> => storage.authClient.getRequestHeaders(url.href);
+    try {
+      return await StagedFileBody.open(url, { connections, authorisation, pace }, signal);
+    } catch (error) {
+      throw signal.aborted ? error : stagingFailure(error, bucket, name);
+    }
   }
 
   async readText(bucket: string, name: string): Promise<string> {
@@ -119,10 +114,7 @@ export class GcsStagingBuckets implements StagingBuckets {
 
 const isPreconditionFailed = (error: unknown): boolean => Number((error as { code?: unknown } | null)?.code) === 412;
 
-function stagedFile({ name, metadata }: File): StagedFile {
-  const { generation, size, crc32c } = metadata;
-  if (generation === undefined || size === undefined || crc32c === undefined) {
-    throw new Error(`Cloud Storage lists ${name} without generation, size or crc32c`);
-  }
-  return { name, generation: String(generation), sizeBytes: Number(size), crc32c };
+function stagedFile({ name, metadata: { size } }: File): StagedFile {
+  if (size === undefined) throw new Error(`Cloud Storage lists ${name} without its size`);
+  return { name, sizeBytes: Number(size) };
 }

@@ -10,6 +10,7 @@ import {
 import {
   identityOfDump,
   type Copied,
+  type CopyProgress,
   type DestinationSettings,
   type DumpOutcome,
   type EndState,
@@ -42,7 +43,7 @@ export interface DumpInput {
 /** Ranges of one table that are copied side by side, so that several copy workers share a big table. */
 const rangesSideBySide = 4;
 
-const noShards: readonly number[] = [];
+const nothingDone: Pick<CopyProgress, 'doneShards' | 'doneBytes'> = { doneShards: [], doneBytes: 0 };
 
 // A dump ends: it stays with the version of the code that began it, whatever is deployed meanwhile.
 defineWorkflowOptions(dump, versioned('PINNED'));
@@ -128,19 +129,20 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
 
   /** The table is never extracted again: other shard boundaries than those already delivered would corrupt the folder. */
   async function copyTable(table: TableName, staged: StagedTable): Promise<void> {
-    const doneByRange = new Map(shardRanges(staged.shardCount).map((range) => [range, noShards]));
+    const doneByRange = new Map(shardRanges(staged.shardCount).map((range) => [range, nothingDone]));
     let copied: Copied = { shards: 0, bytes: 0 };
     await untilMended(table, () => {
       progress.copying(table, staged, copied);
-      return inLanes([...doneByRange], rangesSideBySide, async ([range, doneShards]) => {
+      return inLanes([...doneByRange], rangesSideBySide, async ([range, done]) => {
         const summary = `${table}: shards ${range.first}–${range.first + range.count - 1} of ${staged.shardCount}`;
         try {
-          const more = await activities.copyShards(summary, { settings, table, staged, range, doneShards });
+          const more = await activities.copyShards(summary, { settings, table, staged, range, ...done });
           doneByRange.delete(range);
           copied = sum(copied, more);
           progress.copied(table, more);
         } catch (error) {
-          doneByRange.set(range, copyProgressOf(error)?.doneShards ?? doneShards);
+          const { doneShards, doneBytes } = copyProgressOf(error) ?? done;
+          doneByRange.set(range, { doneShards, doneBytes });
           throw error;
         }
       });

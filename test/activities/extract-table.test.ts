@@ -2,7 +2,7 @@ import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/commo
 import { createExtractTable } from '../../src/activities/extract-table';
 import { identityOfDump, type StagedTable } from '../../src/contract';
 import { parseDataset, parseTableName } from '../../src/dump/inputs';
-import { extractJobId, extractStagingPrefix } from '../../src/dump/keys';
+import { extractJobId, extractStagingPrefix, shardName } from '../../src/dump/keys';
 import type * as timing from '../../src/timing';
 import type { ExtractJob } from '../../src/stores/warehouse';
 import { dumpEnvironment, FakeStagingBuckets, FakeWarehouse } from '../fakes';
@@ -58,6 +58,22 @@ test('a table is extracted as of the snapshot, in the location of its dataset, i
     shardCount: 3,
     sizeBytes: 3 * 'rows of shard 0'.length,
   });
+});
+
+test.each([
+  ['just takes is extracted', 0],
+  ['does not take is refused before anything is copied', 1],
+])('a shard that one PutObject %s', async (_what, tooMany) => {
+  const { warehouse, staging, extractTable } = setUp();
+  const most = 5 * 1024 ** 3;
+  warehouse.extract = () => {
+    staging.add(bucket, `${prefix(1)}${shardName(table, 0)}`, 'a great many rows', most + tooMany);
+    return [{ state: 'succeeded', shardCount: 1 }];
+  };
+  const ended = await dumpEnvironment()
+    .run(extractTable, input)
+    .catch((error: unknown) => error);
+  expect(ended).toMatchObject(tooMany === 0 ? { sizeBytes: most } : { type: 'ShardTooLarge', nonRetryable: true });
 });
 
 test('the schema is staged before the job exists, so that whoever finds the job finds the schema too', async () => {

@@ -64,12 +64,9 @@ async function newCustomer(name: string, { region = 'us-east-1', path }: { regio
 
 const small = (key: string) => ({ key, contentType: 'application/json', body: '{}' }) as const;
 
-/** The stored CRC32C of `hello`. */
-const crc32cOfHello = 'mnG7TA==';
-
-function streamed(key: string, crc32c = crc32cOfHello, open: StreamedBody['open'] = () => new FakeBytes(['hello'])) {
+function streamed(key: string, open: StreamedBody['open'] = async () => new FakeBytes(['hello'])) {
   const readFailure = (error: unknown): Error => new Error(`reading failed: ${String(error)}`);
-  return { key, contentType: 'application/gzip', body: { open, readFailure, sizeBytes: 5, crc32c } } as const;
+  return { key, contentType: 'application/gzip', body: { open, readFailure } } as const;
 }
 
 const failureOf = (put: Promise<void>): Promise<unknown> =>
@@ -99,11 +96,11 @@ test('a bucket of another region is found by its redirect, side by side too, and
   const { delivery } = await newCustomer('elsewhere', { region: 'eu-west-1' });
   const bucket = newBuckets().open(delivery);
   let opened = 0;
-  const open = (): FakeBytes => {
+  const open = async (): Promise<FakeBytes> => {
     opened += 1;
     return new FakeBytes(['he', 'llo']);
   };
-  await Promise.all(['1', '2', '3'].map((key) => bucket.put(streamed(key, crc32cOfHello, open), never)));
+  await Promise.all(['1', '2', '3'].map((key) => bucket.put(streamed(key, open), never)));
   expect(opened).toBe(6);
   proxy.recorded.length = 0;
   await bucket.put(streamed('4'), never);
@@ -112,7 +109,14 @@ test('a bucket of another region is found by its redirect, side by side too, and
 
 test('a damaged body is refused by S3, and may be tried again', async () => {
   const { customer, delivery } = await newCustomer('damaged');
-  const failure = await failureOf(newBuckets().open(delivery).put(streamed('a.gz', 'AAAAAA=='), never));
+  const failure = await failureOf(
+    newBuckets()
+      .open(delivery)
+      .put(
+        streamed('a.gz', async () => new FakeBytes(['hello'], 'AAAAAA==')),
+        never,
+      ),
+  );
   expect(failure).toMatchObject({
     type: 'Transient',
     nonRetryable: false,
@@ -123,13 +127,18 @@ test('a damaged body is refused by S3, and may be tried again', async () => {
 
 test('a body that breaks while it is read is a failure to read, not of S3', async () => {
   const { customer, delivery } = await newCustomer('broken');
-  const open = (): FakeBytes => new FakeBytes(['he', new Error('connection reset')]);
-  const failure = await failureOf(
-    newBuckets()
-      .open(delivery)
-      .put(streamed('a.gz', crc32cOfHello, open), never),
-  );
+  const open = async () => new FakeBytes(['he', new Error('connection reset')]);
+  const failure = await failureOf(newBuckets().open(delivery).put(streamed('a.gz', open), never));
   expect(String(failure)).toContain('reading failed: Error: connection reset');
+  expect(await customer.objects()).toEqual([]);
+});
+
+test('a body that cannot be opened is a failure of its own', async () => {
+  const { customer, delivery } = await newCustomer('unopened');
+  const gone = new Error('there is no such file');
+  const open = (): Promise<never> => Promise.reject(gone);
+  const failure = await failureOf(newBuckets().open(delivery).put(streamed('a.gz', open), never));
+  expect(failure).toMatchObject({ cause: { message: gone.message } });
   expect(await customer.objects()).toEqual([]);
 });
 
@@ -144,10 +153,8 @@ test('a put that is answered before its body has ended leaves no connection behi
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   try {
-    const open = () => new FakeBytes(['he', undefined]);
-    const put = newBuckets()
-      .open(delivery)
-      .put(streamed('exports/hasty.gz', crc32cOfHello, open), never);
+    const open = async () => new FakeBytes(['he', undefined]);
+    const put = newBuckets().open(delivery).put(streamed('exports/hasty.gz', open), never);
     expect(await failureOf(put)).toMatchObject({ type: 'BucketAccessDenied' });
     expect(await closed.promise).toBe('closed');
   } finally {

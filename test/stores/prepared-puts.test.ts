@@ -39,7 +39,7 @@ function setUp(config: S3ClientConfig = {}, input: CommonInput = common) {
   });
   const puts = new PreparedPuts(client, handler, input);
   const put = (key: string, sizeBytes = 5, crc32c = 'mnG7TA==') =>
-    puts.put({ key, source: new FakeBytes(['hello']), sizeBytes, crc32c }, never);
+    puts.put(key, new FakeBytes(['hello'], crc32c, sizeBytes), never);
   return { handler, client, put };
 }
 

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { Connections } from '../../src/stores/http/connections';
 import { S3RequestHandler } from '../../src/stores/s3-request-handler';
 import { StagedFileBody } from '../../src/stores/staged-file-body';
@@ -25,20 +26,26 @@ afterEach(() => {
 });
 
 const connections = new Connections(connectionTimes);
+const never = new AbortController().signal;
+const authorisation = async (): Promise<Headers> => new Headers({ authorization: 'Bearer b' });
 
-const bodyOf = (url: URL, sizeBytes: number): StagedFileBody =>
-  new StagedFileBody(url, {
-    connections,
-    sizeBytes,
-    authorisation: async () => new Headers({ authorization: 'Bearer b' }),
-  });
+const open = (url: URL, signal = never): Promise<StagedFileBody> =>
+  StagedFileBody.open(url, { connections, authorisation }, signal);
+
+/** As Cloud Storage answers, for a file of so many bytes. */
+function answer(response: http.ServerResponse, sizeBytes: number): http.ServerResponse {
+  response.setHeader('x-goog-stored-content-length', sizeBytes);
+  response.setHeader('x-goog-hash', 'crc32c=mnG7TA==,md5=XUFAKrxLKna5cZ2REBfFkg==');
+  return response;
+}
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Puts the body as it is put into S3. Answers with what the receiver hashed. */
-async function putThrough(body: StagedFileBody, sizeBytes: number, { hostname, port, pathname, host }: URL) {
+async function putThrough(url: URL, { hostname, port, pathname, host }: URL): Promise<string> {
+  const body = await open(url);
   const request = { method: 'PUT', protocol: 'http:', hostname, port: Number(port), path: pathname };
-  const headers = { host, 'content-length': String(sizeBytes) };
+  const headers = { host, 'content-length': String(body.sizeBytes) };
   try {
     const { response } = await new S3RequestHandler(connections).handle({ ...request, headers, body });
     return Buffer.from(response.body).toString();
@@ -62,22 +69,39 @@ const slowReceiver = () =>
 test('bodies side by side arrive byte for byte, also at a receiver that is slower than the sender, again and again', async () => {
   const shards = Array.from({ length: 24 }, (_, index) => randomBytes(index === 0 ? 0 : 150_000 * index + index));
   const source = await serve((request, response) => {
-    response.end(shards[Number(new URL(request.url ?? '', 'http://x').searchParams.get('shard'))]);
+    const shard = shards[Number(new URL(request.url ?? '', 'http://x').searchParams.get('shard'))] ?? Buffer.alloc(0);
+    // Of a length, and in chunks.
+    if (shard.length % 2 === 0) answer(response, shard.length).end(shard);
+    else Readable.from([shard.subarray(0, 70_000), shard.subarray(70_000)]).pipe(answer(response, shard.length));
   });
   const receiver = await slowReceiver();
-  const copy = ({ length }: Buffer, shard: number) =>
-    putThrough(bodyOf(new URL(`?shard=${shard}`, source.url), length), length, receiver.url);
+  const copy = (_: Buffer, shard: number) => putThrough(new URL(`?shard=${shard}`, source.url), receiver.url);
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
-  // With the memory of those before.
+  // With the memory and the connections of those before.
   expect(await Promise.all(shards.map(copy))).toEqual(shards.map(sha256));
+});
+
+test('what is stored is told before it is read', async () => {
+  const source = await serve((_request, response) => answer(response, 5).write('hel'));
+  const body = await open(source.url);
+  expect(body).toMatchObject({ sizeBytes: 5, crc32c: 'mnG7TA==' });
+  body.destroy();
+});
+
+test.each([
+  ['its stored length', { 'x-goog-hash': 'crc32c=mnG7TA==' }],
+  ['its CRC32C', { 'x-goog-stored-content-length': '5', 'x-goog-hash': 'md5=XUFAKrxLKna5cZ2REBfFkg==' }],
+])('a file without %s is not taken', async (_what, headers) => {
+  const source = await serve((_request, response) => response.writeHead(200, headers).end('hello'));
+  await expect(open(source.url)).rejects.toThrow('without its stored length or CRC32C');
 });
 
 test('bodies one after the other share a connection', async () => {
   let opened = 0;
-  const source = await serve((_request, response) => response.end(Buffer.alloc(300_000)));
+  const source = await serve((_request, response) => answer(response, 300_000).end(Buffer.alloc(300_000)));
   source.server.on('connection', () => (opened += 1));
   const receiver = await slowReceiver();
-  for (let times = 0; times < 3; times += 1) await putThrough(bodyOf(source.url, 300_000), 300_000, receiver.url);
+  for (let times = 0; times < 3; times += 1) await putThrough(source.url, receiver.url);
   expect(opened).toBe(1);
 });
 
@@ -85,13 +109,17 @@ test('bodies one after the other share a connection', async () => {
 const firstPieceOf = (body: StagedFileBody): Promise<Buffer> =>
   new Promise((resolve, reject) => body.sendTo({ write: resolve }, () => {}, reject));
 
-test('a body that is given up closes its connection', async () => {
+test.each([
+  ['before all of it has arrived', 200_000, 1_000_000],
+  ['when all of it has been sent and not all was read', 512 * 1024, 512 * 1024],
+])('a body that is given up %s closes its connection', async (_when, sentBytes, sizeBytes) => {
   const closed = Promise.withResolvers<string>();
   const source = await serve((request, response) => {
     request.socket.once('close', () => closed.resolve('closed'));
-    response.write(Buffer.alloc(200_000));
+    answer(response, sizeBytes).write(Buffer.alloc(sentBytes));
   });
-  const body = bodyOf(source.url, 1_000_000);
+  source.server.keepAliveTimeout = 0;
+  const body = await open(source.url);
   await firstPieceOf(body);
   body.destroy();
   expect(await closed.promise).toBe('closed');
@@ -99,14 +127,13 @@ test('a body that is given up closes its connection', async () => {
 
 test('no piece is overwritten while it is being sent, however slowly that goes', async () => {
   const shard = randomBytes(4_000_000);
-  const source = await serve((_request, response) => response.end(shard));
-  const body = bodyOf(source.url, shard.length);
+  const source = await serve((_request, response) => answer(response, shard.length).end(shard));
+  const body = await open(source.url);
   const taken: Buffer[] = [];
   await new Promise<void>((resolve, reject) => {
     const write = (bytes: Buffer, sent: () => void): void => {
       const copy = Buffer.from(bytes);
       setTimeout(() => {
-        // It was not overwritten while it was being sent.
         if (!bytes.equals(copy)) reject(new Error('a piece was overwritten'));
         taken.push(copy);
         sent();
@@ -123,23 +150,22 @@ test('a request that fails before its first byte is sent again, each time with i
   const source = await serve((request, response) => {
     authorised.push(request.headers.authorization);
     if (authorised.length === 1) return void request.socket.destroy();
-    response.statusCode = authorised.length === 2 ? 503 : 200;
+    answer(response, 5).statusCode = authorised.length === 2 ? 503 : 200;
     response.end('bytes');
   });
   const receiver = await slowReceiver();
-  expect(await putThrough(bodyOf(source.url, 5), 5, receiver.url)).toBe(sha256(Buffer.from('bytes')));
+  expect(await putThrough(source.url, receiver.url)).toBe(sha256(Buffer.from('bytes')));
   expect(authorised).toEqual(['Bearer b', 'Bearer b', 'Bearer b']);
 });
 
-test('a fault that does not pass breaks the body, with what Cloud Storage said', async () => {
+test('a fault that does not pass is what Cloud Storage said', async () => {
   let requests = 0;
   const source = await serve((_request, response) => {
     requests += 1;
     response.statusCode = 503;
     response.end(JSON.stringify({ error: { message: 'come later', errors: [{ reason: 'backendError' }] } }));
   });
-  const body = bodyOf(source.url, 1_000_000);
-  await expect(bytesOf(body)).rejects.toMatchObject({
+  await expect(open(source.url)).rejects.toMatchObject({
     code: 503,
     message: 'come later',
     errors: [{ reason: 'backendError' }],
@@ -154,53 +180,50 @@ test('a refusal is not asked for twice', async () => {
     response.statusCode = 403;
     response.end('no JSON');
   });
-  await expect(bytesOf(bodyOf(source.url, 1000))).rejects.toMatchObject({ code: 403 });
+  await expect(open(source.url)).rejects.toMatchObject({ code: 403 });
   expect(requests).toBe(1);
 });
 
-test.each([0, 1, 128 * 1024, 256 * 1024, 256 * 1024 + 1])('a body of %i bytes arrives whole', async (sizeBytes) => {
-  const source = await serve((_request, response) => response.end(Buffer.alloc(sizeBytes)));
-  const receiver = await slowReceiver();
-  expect(await putThrough(bodyOf(source.url, sizeBytes), sizeBytes, receiver.url)).toBe(
-    sha256(Buffer.alloc(sizeBytes)),
-  );
+test('a request that nobody waits for any more is given up, with the reason', async () => {
+  const reason = new Error('cancelled');
+  const controller = new AbortController();
+  const closed = Promise.withResolvers<string>();
+  const source = await serve((request) => {
+    request.socket.once('close', () => closed.resolve('closed'));
+    controller.abort(reason);
+  });
+  await expect(open(source.url, controller.signal)).rejects.toBe(reason);
+  expect(await closed.promise).toBe('closed');
 });
 
-test.each([
-  [4, 'bytes'],
-  [6, 'bytes'],
-])('a body that is not the %i bytes that were listed breaks', async (sizeBytes, bytes) => {
-  const source = await serve((_request, response) => response.end(bytes));
-  await expect(bytesOf(bodyOf(source.url, sizeBytes))).rejects.toThrow(/of \d bytes/);
+test.each([0, 1, 128 * 1024, 256 * 1024, 256 * 1024 + 1])('a body of %i bytes arrives whole', async (sizeBytes) => {
+  const source = await serve((_request, response) => answer(response, sizeBytes).end(Buffer.alloc(sizeBytes)));
+  const receiver = await slowReceiver();
+  expect(await putThrough(source.url, receiver.url)).toBe(sha256(Buffer.alloc(sizeBytes)));
+});
+
+test.each([4, 6])('a body that is not as long as what is stored, %i bytes, breaks', async (sizeBytes) => {
+  const source = await serve((_request, response) => answer(response, sizeBytes).end('bytes'));
+  await expect(open(source.url).then(bytesOf)).rejects.toThrow(/of \d bytes/);
 });
 
 test('a body that ends before its length breaks', async () => {
   const source = await serve((request, response) => {
-    response.setHeader('content-length', 1000);
+    answer(response, 1000).setHeader('content-length', 1000);
     response.write(Buffer.alloc(500), () => request.socket.destroy());
   });
-  await expect(bytesOf(bodyOf(source.url, 1000))).rejects.toMatchObject({ code: 'ECONNRESET' });
-});
-
-test('a body that is given up when all of it has arrived and not all was read closes its connection too', async () => {
-  const closed = Promise.withResolvers<string>();
-  const source = await serve((request, response) => {
-    request.socket.once('close', () => closed.resolve('closed'));
-    response.end(Buffer.alloc(512 * 1024));
-  });
-  source.server.keepAliveTimeout = 0;
-  const body = bodyOf(source.url, 512 * 1024);
-  await firstPieceOf(body);
-  body.destroy();
-  expect(await closed.promise).toBe('closed');
+  await expect(open(source.url).then(bytesOf)).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
 test('a body that broke before anybody took it says so to whoever does', async () => {
-  const source = await serve((_request, response) => response.end('bytes'));
-  const authorisation = async (): Promise<Headers> => {
-    throw new Error('there are no credentials');
-  };
-  const body = new StagedFileBody(source.url, { connections, sizeBytes: 5, authorisation });
-  await new Promise(setImmediate);
-  await expect(bytesOf(body)).rejects.toThrow('there are no credentials');
+  const source = await serve(
+    (_request, response) => void answer(response, 5).writeHead(200, { 'content-length': 5 }).write('b'),
+  );
+  const body = await open(source.url);
+  source.server.closeAllConnections();
+  const broken = await new Promise((resolve) => body.sendTo({ write: (_, sent) => sent() }, () => {}, resolve));
+  expect(broken).toMatchObject({ code: 'ECONNRESET' });
+  const again = await new Promise((resolve) => body.sendTo({ write: () => {} }, () => {}, resolve));
+  expect(again).toBe(broken);
+  body.destroy();
 });

@@ -90,12 +90,15 @@ export class Connection implements ByteSink {
     this.isWritten = true;
   }
 
+  /** While it is paused it does not stall. */
   pause(): void {
     this.socket.pause();
+    this.socket.setTimeout(0);
   }
 
   resume(): void {
     this.socket.resume();
+    this.socket.setTimeout(this.times.stallMs);
   }
 
   /** Nobody is told. */
