@@ -85,7 +85,9 @@ export class Sandbox {
     try {
       const temporalPorts = { port: ports.temporal, uiPort: ports.temporalUi };
       const servers: Servers = {
-        temporal: await part(() => startTemporalServer(temporalPorts, path.join(folder, 'temporal.db'), say)),
+        temporal: await part(() =>
+          startTemporalServer({ ...temporalPorts, databaseFile: path.join(folder, 'temporal.db') }, say),
+        ),
         aws: await part(() => startAws(ports.aws, say, path.join(folder, 'aws'))),
         storage: await part(() =>
           startCloudStorage({ port: ports.storage, folder: path.join(folder, 'storage'), say }),

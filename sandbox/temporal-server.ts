@@ -11,15 +11,18 @@ export interface TemporalServer {
 type LocalServer = NonNullable<NonNullable<Parameters<typeof TestWorkflowEnvironment.createLocal>[0]>['server']>;
 type Executable = NonNullable<LocalServer['executable']>;
 
-interface TemporalPorts {
+interface TemporalOptions {
   readonly port: number;
   readonly uiPort: number;
+  /** Where its histories are kept; absent, in memory, and they are gone with it. */
+  readonly databaseFile?: string;
+  /** What it prints. */
+  readonly log?: NonNullable<LocalServer['log']>;
 }
 
-/** A Temporal server with its UI, its history in `databaseFile`; the one that `TEMPORAL_ADDRESS` names, if it does. */
+/** A Temporal server with its UI; the one that `TEMPORAL_ADDRESS` names, if it does. */
 export async function startTemporalServer(
-  { port, uiPort }: TemporalPorts,
-  databaseFile: string,
+  { port, uiPort, databaseFile, log }: TemporalOptions,
   say: (line: string) => void,
 ): Promise<TemporalServer> {
   const given = givenTemporalAddress();
@@ -32,7 +35,11 @@ export async function startTemporalServer(
   }
   const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
     TestWorkflowEnvironment.createLocal({
-      server: { executable, port, ui: true, uiPort, dbFilename: databaseFile, extraArgs: withFairness },
+      server: {
+        ...{ executable, port, ui: true, uiPort, extraArgs: withFairness },
+        ...(databaseFile === undefined ? {} : { dbFilename: databaseFile }),
+        ...(log === undefined ? {} : { log }),
+      },
     }),
   );
   return {

@@ -1,0 +1,67 @@
+/** What the bench is asked for. */
+import { parseArgs } from 'node:util';
+import { InvalidInput } from '../../src/dump/inputs';
+
+export const usage = `npm run bench:dump -- [options]
+
+  --quick           within a minute: fewer dumps, the same sizes of histories
+  --only PARTS      history, overhead, throughput: one or several, with commas (default all)
+  --in-flight N     dumps that are at work at a time in throughput (default 32)
+  --dumps N         dumps, and customers, in throughput (default 600; with --quick 150)
+  --profile FOLDER  writes CPU profiles of the worker there
+  --help            prints this`;
+
+const partNames = ['history', 'overhead', 'throughput'] as const;
+export type Part = (typeof partNames)[number];
+
+export interface BenchOptions {
+  readonly parts: readonly Part[];
+  /** Small dumps that are laid beside their services' time. */
+  readonly smallDumps: number;
+  readonly inFlight: number;
+  readonly dumps: number;
+  readonly profileFolder: string | undefined;
+}
+
+/** @throws InvalidInput, and Node's own error for an unknown option; both are a sentence. */
+export function readOptions(args: readonly string[]): BenchOptions | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', default: partNames.join() },
+      'in-flight': { type: 'string', default: '32' },
+      dumps: { type: 'string' },
+      profile: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const inFlight = wholeNumber('--in-flight', values['in-flight']);
+  const dumps = wholeNumber('--dumps', values.dumps ?? (values.quick ? '150' : '600'));
+  if (dumps < 3 * inFlight) {
+    throw new InvalidInput(
+      `--dumps takes at least three times --in-flight, ${3 * inFlight}: the first and last are not counted.`,
+    );
+  }
+  return {
+    parts: chosenParts(values.only),
+    smallDumps: values.quick ? 5 : 20,
+    inFlight,
+    dumps,
+    profileFolder: values.profile,
+  };
+}
+
+function chosenParts(text: string): Part[] {
+  const words = text.split(',');
+  const unknown = words.find((word) => !(partNames as readonly string[]).includes(word));
+  if (unknown !== undefined) throw new InvalidInput(`--only takes ${partNames.join(', ')}, not '${unknown}'.`);
+  return partNames.filter((name) => words.includes(name));
+}
+
+function wholeNumber(option: string, text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text))
+    throw new InvalidInput(`${option} takes a whole number from 1 to 99999, not '${text}'.`);
+  return Number(text);
+}
