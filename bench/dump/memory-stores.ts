@@ -108,10 +108,11 @@ export class MemoryStagingBuckets implements StagingBuckets {
 
   list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
     return this.request(() => {
-      const files = [...(this.folders.get(folderOf(bucket, prefix))?.values() ?? [])].map(({ file }) => file);
-      return files
-        .filter(({ name }) => name.startsWith(prefix))
-        .filter(({ name }) => between === undefined || (name >= between.from && name < between.before))
+      const isListed = ({ file: { name } }: Content): boolean =>
+        name.startsWith(prefix) && (between === undefined || (name >= between.from && name < between.before));
+      return [...(this.folders.get(folderOf(bucket, prefix))?.values() ?? [])]
+        .filter(isListed)
+        .map(({ file }) => file)
         .toSorted((one, other) => (one.name < other.name ? -1 : 1));
     });
   }

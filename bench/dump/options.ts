@@ -8,6 +8,7 @@ export const usage = `npm run bench:dump -- [options]
   --only PARTS      history, overhead, throughput: one or several, with commas (default all)
   --in-flight N     dumps that are at work at a time in throughput (default 32)
   --dumps N         dumps, and customers, in throughput (default 600; with --quick 150)
+  --job-seconds N   how long an extract job takes in throughput (default 0: all services answer at once)
   --profile FOLDER  writes CPU profiles of the worker there
   --help            prints this`;
 
@@ -20,6 +21,7 @@ export interface BenchOptions {
   readonly smallDumps: number;
   readonly inFlight: number;
   readonly dumps: number;
+  readonly jobSeconds: number;
   readonly profileFolder: string | undefined;
 }
 
@@ -32,6 +34,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
       only: { type: 'string', default: partNames.join() },
       'in-flight': { type: 'string', default: '32' },
       dumps: { type: 'string' },
+      'job-seconds': { type: 'string', default: '0' },
       profile: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -49,6 +52,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     smallDumps: values.quick ? 5 : 20,
     inFlight,
     dumps,
+    jobSeconds: wholeNumber('--job-seconds', values['job-seconds'], 0),
     profileFolder: values.profile,
   };
 }
@@ -60,8 +64,9 @@ function chosenParts(text: string): Part[] {
   return partNames.filter((name) => words.includes(name));
 }
 
-function wholeNumber(option: string, text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text))
-    throw new InvalidInput(`${option} takes a whole number from 1 to 99999, not '${text}'.`);
+function wholeNumber(option: string, text: string, least = 1): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) < least) {
+    throw new InvalidInput(`${option} takes a whole number from ${least} to 99999, not '${text}'.`);
+  }
   return Number(text);
 }

@@ -74,9 +74,10 @@ function withinActivity(
     its.map(({ fromMs, toMs }) => ({ fromMs: Math.max(fromMs, startedMs), toMs: Math.min(toMs, closedMs) })),
   );
   const serviceMs = sum(busy.map(({ fromMs, toMs }) => toMs - fromMs));
-  const jobEnds = new Set(its.filter(({ what }) => what === 'job').map(({ toMs }) => toMs));
+  const jobEnds = its.filter(({ what }) => what === 'job').map(({ toMs }) => toMs);
+  const endsJob = ({ fromMs, toMs }: Interval): boolean => jobEnds.some((end) => fromMs <= end && end <= toMs);
   const pollingMs = sum(
-    busy.map(({ toMs }, index) => (jobEnds.has(toMs) ? (busy[index + 1]?.fromMs ?? closedMs) - toMs : 0)),
+    busy.map((interval, index) => (endsJob(interval) ? (busy[index + 1]?.fromMs ?? closedMs) - interval.toMs : 0)),
   );
   return { serviceMs, pollingMs, restMs: closedMs - startedMs - serviceMs - pollingMs };
 }

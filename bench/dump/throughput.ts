@@ -13,6 +13,7 @@ import type { WorkerReport } from './worker-messages';
 export interface ThroughputOptions {
   readonly dumps: number;
   readonly inFlight: number;
+  readonly jobSeconds: number;
   readonly profileFolder: string | undefined;
 }
 
@@ -39,10 +40,12 @@ export interface Throughput {
 
 export async function measureThroughput(
   scene: TemporalScene,
-  { dumps, inFlight, profileFolder }: ThroughputOptions,
+  { dumps, inFlight, jobSeconds, profileFolder }: ThroughputOptions,
   say: (line: string) => void,
 ): Promise<Throughput> {
-  const services = { shardsPerTable: 1, times: atOnce, notices: false, keepsCalls: false };
+  const jobMs = jobSeconds * 1000;
+  const times = { ...atOnce, extractJobMs: { shortest: jobMs, longest: jobMs } };
+  const services = { shardsPerTable: 1, times, notices: false, keepsCalls: false };
   return scene.withWorker(services, profileFolder, async (worker) => {
     const { destinations } = scene;
     const customers = Array.from({ length: dumps }, (_, number) => customer('throughput', number));
