@@ -25,11 +25,13 @@ export type TableName = Brand<'TableName'>;
 export type FolderName = Brand<'FolderName'>;
 
 /**
- * Light work and workflows go to `control`, bytes to `copy`, so that either can be scaled alone. Notices have a queue of
- * their own: a receiver that hangs fills no other queue's slots, and only workers that know a receiver are asked.
+ * Light work and workflows go to `control`, bytes to `copy`, so that either can be scaled alone. What waits for others has
+ * a queue of its own, so that it fills no other queue's slots: extracts, which wait for BigQuery, and notices, whose
+ * receiver may hang. Only workers that know a receiver are asked for notices.
  */
 export const taskQueues = {
   control: 's3-destination-control',
+  extract: 's3-destination-extract',
   copy: 's3-destination-copy',
   notice: 's3-destination-notice',
 } as const;

@@ -15,6 +15,7 @@ import {
   createControlWorker,
   createCopyWorker,
   createDeps,
+  createExtractWorker,
   createNoticeWorker,
   runTogether,
   stoppable,
@@ -42,7 +43,9 @@ async function main({ queues, copyProcesses }: Options): Promise<void> {
     const common = { connection, namespace, dataConverter, ...versioned(config) };
     const copiesHere = queues !== 'control' && copyProcesses === 0;
     const workers = [
-      ...(queues === 'copy' ? [] : [await createControlWorker(common, config, deps)]),
+      ...(queues === 'copy'
+        ? []
+        : [await createControlWorker(common, config, deps), await createExtractWorker(common, deps)]),
       ...(queues === 'copy' || deps.webhook === undefined ? [] : [await createNoticeWorker(common, deps.webhook)]),
       ...(copiesHere ? [await createCopyWorker(common, config, deps)] : []),
     ];

@@ -2,7 +2,13 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
-import { createControlActivities, createCopyActivities, createNoticeActivities, type ActivityDeps } from './activities';
+import {
+  createControlActivities,
+  createCopyActivities,
+  createExtractActivities,
+  createNoticeActivities,
+  type ActivityDeps,
+} from './activities';
 import type { WorkerConfig } from './config';
 import { taskQueues } from './contract';
 import { InvalidInput } from './dump/inputs';
@@ -38,6 +44,9 @@ const shardsInFlight = ({ shardsInFlight: most, copyMemoryMB }: WorkerConfig): n
     ? most
     : Math.max(Math.min(Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes), most), 1);
 
+/** Extract jobs that this process waits for. BigQuery answers 100 requests a second for their states (quotas, "API"). */
+const extractsAtATime = 100;
+
 /** Requests to the receiver that this process makes side by side. */
 const noticesAtATime = 10;
 
@@ -69,6 +78,19 @@ export const createControlWorker = (
     ...workflowCode(production, common),
     taskQueue: taskQueues.control,
     activities: createControlActivities(deps),
+  });
+
+/**
+ * Beside a control worker. Its slots are its own: while BigQuery takes its time with many dumps' tables, receipts of others
+ * do not wait for a slot, and they must not, as they are only valid for a while.
+ */
+export const createExtractWorker = (common: Common, deps: ActivityDeps): Promise<Worker> =>
+  Worker.create({
+    ...common,
+    ...graceful,
+    taskQueue: taskQueues.extract,
+    activities: createExtractActivities(deps),
+    maxConcurrentActivityTaskExecutions: extractsAtATime,
   });
 
 /** A control worker with a receiver. Its slots are its own: receivers that hang hold up nothing but notices. */

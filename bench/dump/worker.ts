@@ -8,7 +8,14 @@ import { readTemporalConfig, readWorkerConfig } from '../../src/config';
 import { ShardSlots } from '../../src/dump/shard-slots';
 import { registerSearchAttributes } from '../../src/search-attributes';
 import type { Webhook } from '../../src/stores/webhook';
-import { createControlWorker, createCopyWorker, createNoticeWorker, runTogether, stoppable } from '../../src/workers';
+import {
+  createControlWorker,
+  createCopyWorker,
+  createExtractWorker,
+  createNoticeWorker,
+  runTogether,
+  stoppable,
+} from '../../src/workers';
 import { Calls } from './calls';
 import { MemoryCustomerBuckets, MemoryStagingBuckets, MemoryWarehouse } from './memory-stores';
 import type { WorkerArguments, WorkerMessage, WorkerQuestion, WorkerReport } from './worker-messages';
@@ -62,6 +69,7 @@ async function main({ services, metricsAddress }: WorkerArguments): Promise<void
   const common = { connection, namespace };
   const workers = [
     await createControlWorker(common, config, deps),
+    await createExtractWorker(common, deps),
     await createCopyWorker(common, config, deps),
     ...(webhook === undefined ? [] : [await createNoticeWorker(common, webhook)]),
   ];

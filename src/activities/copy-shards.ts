@@ -51,7 +51,8 @@ export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyS
             const sizeBytes = await atItsPace(turns, signal, () => copyShard(shard, signal));
             doneShards.add(shard);
             doneBytes += sizeBytes;
-            heartbeat(progress());
+            // The last one is told by the activity's end.
+            if (doneShards.size < range.count) heartbeat(progress());
           }),
         );
         return { shards: range.count, bytes: doneBytes };

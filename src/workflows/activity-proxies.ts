@@ -26,7 +26,12 @@ type Remote = Exclude<keyof Activities, 'noticesAreOn' | 'checkAccess' | 'askFor
 
 const options = {
   assumeCustomerRole: small,
-  extractTable: { ...small, startToCloseTimeout: extractTimeoutMs, heartbeatTimeout: heartbeatTimeoutMs },
+  extractTable: {
+    taskQueue: taskQueues.extract,
+    startToCloseTimeout: extractTimeoutMs,
+    heartbeatTimeout: heartbeatTimeoutMs,
+    retry: retryPolicy,
+  },
   copyShards: {
     taskQueue: taskQueues.copy,
     startToCloseTimeout: copyTimeoutMs,

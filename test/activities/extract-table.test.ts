@@ -7,10 +7,11 @@ import type * as timing from '../../src/timing';
 import type { ExtractJob } from '../../src/stores/warehouse';
 import { dumpEnvironment, FakeStagingBuckets, FakeWarehouse } from '../fakes';
 
-// What is asked every half-second in production is asked at once here.
+// What is asked every half-second in production is asked at once here, and shown at once.
 jest.mock('../../src/timing', () => ({
   ...jest.requireActual<typeof timing>('../../src/timing'),
   extractPollMs: { first: 5, longest: 20, growth: 1.5 },
+  heartbeatEveryMs: 1,
 }));
 
 const bucket = 'acme-staging-eu';

@@ -125,14 +125,15 @@ export class WorkflowTestEnvironment {
   async withWorker(activities: Activities, test: () => Promise<void>): Promise<void> {
     const connection = this.server.nativeConnection;
     const { workflowBundle } = this;
-    const { copyShards, sendNotice, ...control } = activities;
+    const { extractTable, copyShards, sendNotice, ...control } = activities;
     const workers = await Promise.all([
       Worker.create({ connection, taskQueue: taskQueues.control, workflowBundle, activities: control }),
+      Worker.create({ connection, taskQueue: taskQueues.extract, activities: { extractTable } }),
       Worker.create({ connection, taskQueue: taskQueues.copy, activities: { copyShards } }),
       Worker.create({ connection, taskQueue: taskQueues.notice, activities: { sendNotice } }),
     ]);
-    const [controlWorker, copyWorker, noticeWorker] = workers;
-    await controlWorker.runUntil(copyWorker.runUntil(noticeWorker.runUntil(test())));
+    const [controlWorker, extractWorker, copyWorker, noticeWorker] = workers;
+    await controlWorker.runUntil(extractWorker.runUntil(copyWorker.runUntil(noticeWorker.runUntil(test()))));
   }
 
   stop(): Promise<void> {
