@@ -168,7 +168,8 @@ export class Sandbox {
     );
     this.parts.unshift(running);
     const copying = queues === 'control' ? 0 : Math.max(copyProcesses, 1);
-    const workers = (queues === 'copy' ? 0 : 1) + copying;
+    // One for the workflows and light activities, one that waits for extracts.
+    const workers = (queues === 'copy' ? 0 : 2) + copying;
     await untilReady(running, async () => (running.output().match(/RUNNING/g) ?? []).length >= workers);
     return running;
   }
