@@ -23,15 +23,22 @@ export interface HistorySize {
   /** Activities that were scheduled and not closed, at their most. */
   readonly mostPendingActivities: number;
   readonly workflowTasks: number;
+  /** Activities that end together share a workflow task. So many events there are where none do. */
+  readonly eventsAtMost: number;
 }
 
 export function sizeOfHistory(events: readonly Event[]): HistorySize {
+  const workflowTasks = events.filter(
+    ({ eventType }) => eventType === EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+  ).length;
+  const causes = events.filter(({ eventType }) => causesOfWorkflowTasks.has(eventType)).length;
   return {
     events: events.length,
     bytes: events.reduce((sum, event) => sum + HistoryEvent.encode(event).finish().length, 0),
     largestPayloadBytes: Math.max(0, ...events.map(largestPayloadIn)),
     mostPendingActivities: mostPendingActivities(events),
-    workflowTasks: events.filter(({ eventType }) => eventType === EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED).length,
+    workflowTasks,
+    eventsAtMost: events.length + eventsOfWorkflowTask * Math.max(causes - workflowTasks, 0),
   };
 }
 
@@ -45,11 +52,24 @@ function largestPayloadIn(value: unknown): number {
 const isPayload = (value: object): value is temporal.api.common.v1.IPayload =>
   'metadata' in value && 'data' in value && ArrayBuffer.isView(value.data);
 
+/** Scheduled, started, completed. */
+const eventsOfWorkflowTask = 3;
+
 const closings: ReadonlySet<unknown> = new Set([
   EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
   EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
   EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
   EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+]);
+
+const causesOfWorkflowTasks: ReadonlySet<unknown> = new Set([
+  ...closings,
+  EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+  EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+  EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
+  EventType.EVENT_TYPE_TIMER_FIRED,
+  EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+  EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
 ]);
 
 function mostPendingActivities(events: readonly Event[]): number {

@@ -20,6 +20,7 @@ export function historyTable(measured: readonly HistoriesOfDump[]): string {
     count(limits.events),
     '',
     kB(limits.historyBytes),
+    '',
     kB(limits.payloadBytes),
     count(limits.pendingActivities),
     '',
@@ -28,6 +29,7 @@ export function historyTable(measured: readonly HistoriesOfDump[]): string {
     [
       'history',
       'events',
+      'at most',
       'KB by Temporal',
       'KB counted',
       'largest payload KB',
@@ -41,6 +43,7 @@ export function historyTable(measured: readonly HistoriesOfDump[]): string {
 const historyRow = (name: string, size: MeasuredHistory): string[] => [
   name,
   count(size.events),
+  count(size.eventsAtMost),
   kB(size.saidBytes),
   kB(size.bytes),
   kB(size.largestPayloadBytes),
