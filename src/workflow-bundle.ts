@@ -1,7 +1,7 @@
 /** `npm run bundle`: builds the workflow code once, so that production workers start fast and run what was tested. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { failureConverterPath } from './codec/data-converter';
 
 /**
@@ -18,9 +18,10 @@ export const workflowBundlePath = (failureConverter: string | undefined): string
 
 async function writeWorkflowBundles(): Promise<void> {
   const workflowsPath = path.join(__dirname, 'workflows');
-  const plain = await bundleWorkflowCode({ workflowsPath });
+  const logger = new DefaultLogger('WARN');
+  const plain = await bundleWorkflowCode({ workflowsPath, logger });
   await writeFile(workflowBundlePath(undefined), plain.code);
-  const encrypted = await bundleWorkflowCode({ workflowsPath, failureConverterPath });
+  const encrypted = await bundleWorkflowCode({ workflowsPath, failureConverterPath, logger });
   await writeFile(workflowBundlePath(failureConverterPath), encrypted.code);
 }
 

@@ -6,8 +6,8 @@ import { median } from '../copy/taken';
 import { measureHistories, type HistoriesOfDump } from './measured-history';
 import { readOptions, usage, type BenchOptions } from './options';
 import { TemporalScene } from './scene';
-import { asInTheClouds, atOnce } from './services';
-import { measureSmallDumps } from './small-dumps';
+import { asInTheClouds, atOnce, type ServiceTimes } from './services';
+import { measureSmallDumps, type SmallDumps } from './small-dumps';
 import { historyTable, overheadTable, requestsLine, throughputLines } from './table';
 import { measureThroughput } from './throughput';
 
@@ -50,13 +50,15 @@ async function history(scene: TemporalScene, { profileFolder }: BenchOptions): P
   };
 }
 
-async function overhead(scene: TemporalScene, { smallDumps, profileFolder }: BenchOptions): Promise<Results> {
-  say(`${smallDumps} small dumps, services that take their time …`);
-  const slow = await measureSmallDumps(scene, 'slow', asInTheClouds, smallDumps, profileFolder);
-  say(`${smallDumps} small dumps, services that answer at once …`);
-  const fast = await measureSmallDumps(scene, 'fast', atOnce, smallDumps, profileFolder);
+async function overhead(scene: TemporalScene, { quick, smallDumps, profileFolder }: BenchOptions): Promise<Results> {
+  const measure = (services: string, name: string, times: ServiceTimes): Promise<SmallDumps> => {
+    say(`${smallDumps} small dumps, ${services} …`);
+    return measureSmallDumps(scene, name, times, smallDumps, profileFolder);
+  };
+  const slow = await measure('services take their time', 'slow', asInTheClouds);
+  const fast = quick ? undefined : await measure('services answer at once', 'fast', atOnce);
   console.log(`
-${overheadTable({ 'services take their time': slow, 'services answer at once': fast })}
+${overheadTable({ 'services take their time': slow, ...(fast === undefined ? {} : { 'services answer at once': fast }) })}
 Medians. Overhead is a dump's time by Temporal's clock, less the time in which a request or extract job of its critical path was
 under way: the steps for all tables, and of the tables, which go side by side, the one that was ready last.
 Requests to Temporal a dump: ${requestsLine(slow.requestsByOperation)}.`);

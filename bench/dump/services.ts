@@ -32,7 +32,7 @@ export const asInTheClouds: ServiceTimes = {
   cloudStorageMs: 40,
   stsMs: 60,
   s3Ms: 60,
-  extractJobMs: { shortest: 1_500, longest: 4_000 },
+  extractJobMs: { shortest: 1_000, longest: 3_000 },
 };
 
 /** The `number`th of jobs whose times are spread evenly, in the same order each time. */
