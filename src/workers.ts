@@ -44,7 +44,10 @@ const shardsInFlight = ({ shardsInFlight: most, copyMemoryMB }: WorkerConfig): n
     ? most
     : Math.max(Math.min(Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes), most), 1);
 
-/** Extract jobs that this process waits for. BigQuery answers 100 requests a second for their states (quotas, "API"). */
+/**
+ * Extract jobs that this process waits for. BigQuery answers 100 requests of a kind a second to one identity (quotas, "API
+ * requests per second"): these ask for their states about half as often, where they take a while.
+ */
 const extractsAtATime = 100;
 
 /** Requests to the receiver that this process makes side by side. */

@@ -81,6 +81,27 @@ test('a dump proves access, delivers each table in order, then commits, then cle
   }
 });
 
+test('receipts wait for a worker behind no extract and no copy: those have queues of their own', async () => {
+  const { activities } = scripted();
+  const queues = new Map<unknown, unknown>();
+  await environment.withWorker(activities, async () => {
+    const handle = await startDump();
+    await handle.result();
+    for (const { activityTaskScheduledEventAttributes: scheduled } of (await handle.fetchHistory()).events ?? []) {
+      if (scheduled) queues.set(scheduled.activityType?.name, scheduled.taskQueue?.name);
+    }
+  });
+  const { control, extract, copy } = taskQueues;
+  expect(Object.fromEntries(queues)).toEqual({
+    assumeCustomerRole: control,
+    extractTable: extract,
+    copyShards: copy,
+    uploadSchema: control,
+    commitReceipt: control,
+    clearStaging: control,
+  });
+});
+
 test('all tables are read as of the instant at which the run finished', async () => {
   const snapshots: number[] = [];
   const { activities } = scripted({
