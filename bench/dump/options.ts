@@ -6,8 +6,8 @@ export const usage = `npm run bench:dump -- [options]
 
   --quick           within a minute: fewer dumps, and overhead only with services that take their time
   --only PARTS      history, overhead, throughput: one or several, with commas (default all)
-  --in-flight N     dumps that are at work at a time in throughput (default 32; with --quick 16)
-  --dumps N         dumps, and customers, in throughput (default 600; with --quick 80)
+  --in-flight N     dumps that are at work at a time in throughput (default 32)
+  --dumps N         dumps, and customers, in throughput (default 600; with --quick 128)
   --job-seconds N   how long an extract job takes in throughput (default 0: all services answer at once)
   --profile FOLDER  writes CPU profiles of the worker there
   --help            prints this`;
@@ -33,7 +33,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     options: {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: partNames.join() },
-      'in-flight': { type: 'string' },
+      'in-flight': { type: 'string', default: '32' },
       dumps: { type: 'string' },
       'job-seconds': { type: 'string', default: '0' },
       profile: { type: 'string' },
@@ -41,8 +41,8 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     },
   });
   if (values.help) return 'help';
-  const inFlight = wholeNumber('--in-flight', values['in-flight'] ?? (values.quick ? '16' : '32'));
-  const dumps = wholeNumber('--dumps', values.dumps ?? (values.quick ? '80' : '600'));
+  const inFlight = wholeNumber('--in-flight', values['in-flight']);
+  const dumps = wholeNumber('--dumps', values.dumps ?? (values.quick ? '128' : '600'));
   if (dumps < 3 * inFlight) {
     throw new InvalidInput(
       `--dumps takes at least three times --in-flight, ${3 * inFlight}: the first and last are not counted.`,
@@ -51,7 +51,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
   return {
     parts: chosenParts(values.only),
     quick: values.quick,
-    smallDumps: values.quick ? 3 : 20,
+    smallDumps: values.quick ? 5 : 20,
     inFlight,
     dumps,
     jobSeconds: wholeNumber('--job-seconds', values['job-seconds'], 0),

@@ -103,7 +103,7 @@ export function throughputLines(
   }: Throughput,
   machineCores: number,
 ): string {
-  const others = cores.all - cores.worker - cores.bench - (cores.server ?? 0);
+  const others = Math.max(cores.all - cores.worker - cores.bench - (cores.server ?? 0), 0);
   const workerCpuMs = (cores.worker / dumpsPerMinute) * 60_000;
   return [
     `${count(dumpsPerMinute)} dumps a minute: ${count(countedDumps)} in ${seconds.toFixed(1)} s, every receipt held against its bucket, as many dumps completed by Temporal's count.`,

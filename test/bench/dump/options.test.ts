@@ -2,7 +2,7 @@ import { readOptions } from '../../../bench/dump/options';
 
 test('without options all is measured, and --quick measures fewer dumps', () => {
   expect(readOptions([])).toMatchObject({ parts: ['history', 'overhead', 'throughput'], smallDumps: 20, dumps: 600 });
-  expect(readOptions(['--quick'])).toMatchObject({ smallDumps: 3, dumps: 80, inFlight: 16 });
+  expect(readOptions(['--quick'])).toMatchObject({ smallDumps: 5, dumps: 128, inFlight: 32 });
   expect(readOptions(['--help', '--only', 'nothing'])).toBe('help');
 });
 
