@@ -1,8 +1,9 @@
 /** `npm run bench:copy`: our copy against rclone's, the same shards between the same servers, in turn. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createCertificate, type Certificate } from '../../sandbox/certificate';
+import { cpuSecondsOf } from '../cpu-seconds';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
 import { readOptions } from './options';
 import { deliveredFolder, runOurs, runRclone, type Scene } from './contenders';
@@ -82,14 +83,6 @@ async function runRound(folder: string, scene: Scene, what: Case): Promise<Round
   await checkAndRemove(folder, what, deliveredFolder('rclone', what));
   const oursServersCpuSeconds = before === undefined || after === undefined ? undefined : after - before;
   return { ours, rclone, oursServersCpuSeconds };
-}
-
-/** proc(5): fields 14 and 15 of `stat`, in ticks of 10 ms on every Linux that Node runs on. */
-function cpuSecondsOf(pid: number): number | undefined {
-  if (process.platform !== 'linux') return undefined;
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function say(line: string): void {

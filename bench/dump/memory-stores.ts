@@ -1,16 +1,11 @@
 /** The services of a dump, in memory, behind the ports that the worker's activities know. They say how long they were busy. */
-import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import type { AssumedRole } from '../../src/contract';
 import type { Receipt } from '../../src/dump/receipt';
 import { stagingFilesGone } from '../../src/failures';
-import type {
-  CustomerBucket,
-  CustomerBuckets,
-  Delivery,
-  PutObject,
-  StreamedBody,
-} from '../../src/stores/customer-bucket';
+import type { ByteSource } from '../../src/stores/byte-source';
+import type { CustomerBucket, CustomerBuckets, Delivery, PutObject } from '../../src/stores/customer-bucket';
+import type { ByteSink } from '../../src/stores/http/connection';
 import type { StagedFile, StagingBuckets } from '../../src/stores/staging-bucket';
 import type {
   ExtractJob,
@@ -103,23 +98,21 @@ export class MemoryStagingBuckets implements StagingBuckets {
     const path = folderOf(bucket, name);
     const folder = this.folders.get(path) ?? new Map<string, Content>();
     this.folders.set(path, folder);
-    folder.set(name, { file: { name, generation: '1', sizeBytes: text.length, crc32c: checksumOf(text) }, text });
+    folder.set(name, { file: { name, sizeBytes: text.length }, text });
   }
 
-  list(bucket: string, prefix: string, between?: { from: string; before: string }): Promise<StagedFile[]> {
-    return this.request(() => {
-      const isListed = ({ file: { name } }: Content): boolean =>
-        name.startsWith(prefix) && (between === undefined || (name >= between.from && name < between.before));
-      return [...(this.folders.get(folderOf(bucket, prefix))?.values() ?? [])]
-        .filter(isListed)
+  list(bucket: string, prefix: string): Promise<StagedFile[]> {
+    return this.request(() =>
+      [...(this.folders.get(folderOf(bucket, prefix))?.values() ?? [])]
         .map(({ file }) => file)
-        .toSorted((one, other) => (one.name < other.name ? -1 : 1));
-    });
+        .filter(({ name }) => name.startsWith(prefix))
+        .toSorted((one, other) => (one.name < other.name ? -1 : 1)),
+    );
   }
 
   /** Its time is not counted here: it is read while it is put. */
-  open(bucket: string, { name }: StagedFile): Readable {
-    return Readable.from([Buffer.from(this.read(bucket, name))]);
+  async open(bucket: string, name: string): Promise<ByteSource> {
+    return new MemoryBytes(this.read(bucket, name));
   }
 
   readText(bucket: string, name: string): Promise<string> {
@@ -192,7 +185,7 @@ export class MemoryCustomerBuckets implements CustomerBuckets {
       this.lateReceipts += 1;
       throw new Error('Request has expired');
     }
-    if (typeof body !== 'string') await take(key, body);
+    if (typeof body !== 'string') await take(key, await body.open());
     const bucket = this.buckets.get(delivery.settings.bucket) ?? new Set();
     this.buckets.set(delivery.settings.bucket, bucket.add(key));
     if (!key.endsWith('receipt.json') || typeof body !== 'string') return;
@@ -200,11 +193,33 @@ export class MemoryCustomerBuckets implements CustomerBuckets {
   }
 }
 
-async function take(key: string, body: StreamedBody): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of body.open()) chunks.push(chunk as Buffer);
-  const bytes = Buffer.concat(chunks);
-  if (bytes.length !== body.sizeBytes || checksumOf(bytes.toString()) !== body.crc32c) {
+class MemoryBytes implements ByteSource {
+  readonly sizeBytes: number;
+  readonly crc32c: string;
+
+  constructor(private readonly text: string) {
+    this.sizeBytes = text.length;
+    this.crc32c = checksumOf(text);
+  }
+
+  sendTo(sink: ByteSink, ended: () => void): void {
+    sink.write(Buffer.from(this.text), ended);
+  }
+
+  destroy(): void {}
+}
+
+async function take(key: string, source: ByteSource): Promise<void> {
+  let text = '';
+  await new Promise<void>((ended, broken) => {
+    const write = (bytes: Buffer, sent: () => void): void => {
+      text += bytes.toString();
+      sent();
+    };
+    source.sendTo({ write }, ended, broken);
+  });
+  source.destroy();
+  if (text.length !== source.sizeBytes || checksumOf(text) !== source.crc32c) {
     throw new Error(`The body of ${key} is damaged.`);
   }
 }

@@ -20,8 +20,8 @@ let destinations: TemporalDestinations;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'destinations-'));
-  const ports = { port: await freePort(), uiPort: await freePort() };
-  server = await startTemporalServer(ports, path.join(folder, 'temporal.db'), () => {});
+  const databaseFile = path.join(folder, 'temporal.db');
+  server = await startTemporalServer({ port: await freePort(), uiPort: await freePort(), databaseFile }, () => {});
   const address = server.environment['TEMPORAL_ADDRESS'] ?? '';
   connection = await Connection.connect({ address });
   await registerSearchAttributes(connection, 'default');
