@@ -14,8 +14,8 @@ export interface CopyProcessesOptions {
   readonly restartMs?: readonly number[];
 }
 
-/** A small young generation stays in the cores' caches, and what a copy leaves behind dies young (docs/performance.md). */
-export const copyingFlags = ['--max-semi-space-size=2'];
+/** In MB. What a copy leaves behind dies young, and a small young generation stays in the cores' caches (docs/performance.md). */
+export const copyingFlags = ['--max-semi-space-size=4'];
 
 /** One that worked so long has started well: its end is the first again. */
 const settledMs = 60_000;

@@ -67,7 +67,7 @@ test('as many as were asked for run side by side, with their share of the settin
   expect(new Set(await pidsWhen(3)).size).toBe(3);
   for (const { share, flags } of lines()) {
     expect(share).toBe('0.5');
-    expect(flags).toContain('--max-semi-space-size=2');
+    expect(flags).toContain('--max-semi-space-size=4');
   }
 });
 

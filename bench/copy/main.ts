@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createCertificate, type Certificate } from '../../sandbox/certificate';
+import { runToEnd } from '../arguments';
 import { cpuSecondsOf } from '../cpu-seconds';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
-import { readOptions } from './options';
+import { readOptions, usage, type BenchOptions } from './options';
 import { deliveredFolder, runOurs, runRclone, type Scene } from './contenders';
 import { checkAndRemove } from './delivered';
 import { startServers, startSts } from './servers';
@@ -23,21 +24,30 @@ interface Bench extends Pick<Scene, 'stsUrl' | 'quick' | 'processes' | 'profileF
 }
 
 async function main(): Promise<void> {
-  const { quick, only, transports, processes, profileFolder, settings } = readOptions();
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') {
+    console.log(usage);
+    return;
+  }
+  console.log(JSON.stringify(await measure(options)));
+}
+
+async function measure(options: BenchOptions): Promise<Record<BenchOptions['transports'][number], ByCase>> {
+  const { quick, only, transports, processes, profileFolder, settings } = options;
   const cases = (quick ? quickCases : fullCases).filter(({ name }) => only.includes(name));
   const folder = mkdtempSync(path.join(os.tmpdir(), 's3-destination-bench-'));
   const sts = await startSts(vendorRoleArn);
   try {
-    const bench = { folder, cases, stsUrl: sts.url, quick, processes, profileFolder, settings };
+    const scene = { folder, cases, stsUrl: sts.url, quick, processes, profileFolder, settings };
     const certificate = await createCertificate(folder);
-    await stage(bench);
+    await stage(scene);
     console.log(
       `\n${os.availableParallelism()} cores, which the two servers share; ${processes} copying processes of ours. Medians of rounds, ours and rclone in turn.\n`,
     );
     console.log(headOfTable());
-    const plain = transports.includes('plain') ? await compare(bench, undefined) : {};
-    const tls = transports.includes('tls') ? await compare(bench, certificate) : {};
-    console.log(JSON.stringify({ tls, plain }));
+    const plain = transports.includes('plain') ? await compare(scene, undefined) : {};
+    const tls = transports.includes('tls') ? await compare(scene, certificate) : {};
+    return { tls, plain };
   } finally {
     await sts.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -89,7 +99,4 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+runToEnd(main);

@@ -1,7 +1,6 @@
 /** `npm run bench:dump`: what orchestration costs, on a real Temporal server, with services in memory that cost nothing. */
 import os from 'node:os';
-import { InvalidInput } from '../../src/dump/inputs';
-import { SandboxError } from '../../sandbox/toolchain';
+import { runToEnd } from '../arguments';
 import { median } from '../copy/taken';
 import { measureHistories, type HistoriesOfDump } from './measured-history';
 import { readOptions, usage, type BenchOptions } from './options';
@@ -86,13 +85,4 @@ async function main(): Promise<void> {
   console.log(`\n${JSON.stringify(results)}`);
 }
 
-main().then(
-  // The server's handles would keep the process for a while.
-  () => process.exit(),
-  (error: unknown) => {
-    const isWrong =
-      error instanceof InvalidInput || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
-    console.error(isWrong || error instanceof SandboxError ? (error as Error).message : error);
-    process.exit(isWrong ? 2 : 1);
-  },
-);
+runToEnd(main);

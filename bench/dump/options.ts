@@ -1,6 +1,7 @@
 /** What the bench is asked for. */
 import { parseArgs } from 'node:util';
 import { InvalidInput } from '../../src/dump/inputs';
+import { chosen, wholeNumber } from '../arguments';
 
 export const usage = `npm run bench:dump -- [options]
 
@@ -49,7 +50,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     );
   }
   return {
-    parts: chosenParts(values.only),
+    parts: chosen('--only', values.only, partNames),
     quick: values.quick,
     smallDumps: values.quick ? 5 : 20,
     inFlight,
@@ -57,18 +58,4 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     jobSeconds: wholeNumber('--job-seconds', values['job-seconds'], 0),
     profileFolder: values.profile,
   };
-}
-
-function chosenParts(text: string): Part[] {
-  const words = text.split(',');
-  const unknown = words.find((word) => !(partNames as readonly string[]).includes(word));
-  if (unknown !== undefined) throw new InvalidInput(`--only takes ${partNames.join(', ')}, not '${unknown}'.`);
-  return partNames.filter((name) => words.includes(name));
-}
-
-function wholeNumber(option: string, text: string, least = 1): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) < least) {
-    throw new InvalidInput(`${option} takes a whole number from ${least} to 99999, not '${text}'.`);
-  }
-  return Number(text);
 }
