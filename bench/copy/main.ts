@@ -12,7 +12,7 @@ import { checkAndRemove } from './delivered';
 import { startServers, startSts } from './servers';
 import { stageShards } from './staged-data';
 import { headOfTable, rowsOfTable } from './table';
-import { ratiosOf, type Ratios, type Round } from './taken';
+import { ratiosOf, type Ratios, type Round, type TakenInRound } from './taken';
 
 const vendorRoleArn = 'arn:aws:iam::999988887777:role/bench-vendor';
 
@@ -85,14 +85,14 @@ async function compare(bench: Bench, certificate: Certificate | undefined): Prom
 }
 
 async function runRound(folder: string, scene: Scene, what: Case): Promise<Round> {
-  const before = scene.servers.cpuSeconds();
-  const ours = await runOurs(scene, what);
-  const after = scene.servers.cpuSeconds();
-  await checkAndRemove(folder, what, deliveredFolder('ours', what));
-  const rclone = await runRclone(scene, what);
-  await checkAndRemove(folder, what, deliveredFolder('rclone', what));
-  const oursServersCpuSeconds = before === undefined || after === undefined ? undefined : after - before;
-  return { ours, rclone, oursServersCpuSeconds };
+  const run = async (contender: 'ours' | 'rclone', copy: typeof runOurs): Promise<TakenInRound> => {
+    const before = scene.servers.cpuSeconds();
+    const taken = await copy(scene, what);
+    const after = scene.servers.cpuSeconds();
+    await checkAndRemove(folder, what, deliveredFolder(contender, what));
+    return { ...taken, serversCpuSeconds: before === undefined || after === undefined ? undefined : after - before };
+  };
+  return { ours: await run('ours', runOurs), rclone: await run('rclone', runRclone) };
 }
 
 function say(line: string): void {

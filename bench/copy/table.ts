@@ -1,49 +1,75 @@
 import { caseBytes, type Case } from './cases';
-import { median, type Round, type Taken } from './taken';
+import { median, type Round, type TakenInRound } from './taken';
 
-const columns = ['', 'MB/s', 'CPU-s/GB', 'peak RSS MB', 'servers CPU-s/GB', 'of what servers allow'];
-const widths = [24, 8, 10, 12, 17, 22];
+const columns = [
+  '',
+  'MB/s',
+  'CPU-s/GB',
+  'peak RSS MB',
+  'servers CPU-s/GB',
+  'cores busy',
+  'of what servers allow',
+] as const;
+const widths = [20, 6, 10, 12, 17, 11, 22];
 
 export const headOfTable = (): string => line(columns);
 
 export function rowsOfTable(transport: string, what: Case, rounds: readonly Round[], cores: number): string {
   const bytes = caseBytes(what);
-  const ours = rounds.map((round) => round.ours);
-  const rclone = rounds.map((round) => round.rclone);
-  const servers = rounds.flatMap((round) => round.oursServersCpuSeconds ?? []);
-  const serversPerGB = servers.length === 0 ? undefined : median(servers) / (bytes / 1e9);
-  // The servers alone, with a client that costs nothing, could at most fill all the cores.
-  const allowedMBps = serversPerGB === undefined ? undefined : (cores / serversPerGB) * 1000;
-  const [oursMBps, rcloneMBps] = [megabytesPerSecond(bytes, ours), megabytesPerSecond(bytes, rclone)];
-  const [oursCpu, rcloneCpu] = [cpuPerGB(bytes, ours), cpuPerGB(bytes, rclone)];
-  const [oursRss, rcloneRss] = [peakMB(ours), peakMB(rclone)];
-  const share = allowedMBps === undefined ? 'unknown' : `${Math.round((100 * oursMBps) / allowedMBps)} %`;
+  const ours = figuresOf(
+    bytes,
+    rounds.map((round) => round.ours),
+  );
+  const rclone = figuresOf(
+    bytes,
+    rounds.map((round) => round.rclone),
+  );
+  const ratios = (['MBps', 'cpuPerGB', 'peakMB'] as const).map((figure) => (ours[figure] / rclone[figure]).toFixed(2));
   return [
-    line([
-      `${transport} ${what.name}: ours`,
-      oursMBps.toFixed(0),
-      oursCpu.toFixed(2),
-      oursRss.toFixed(0),
-      serversPerGB?.toFixed(2) ?? 'unknown',
-      share,
-    ]),
-    line(['  rclone', rcloneMBps.toFixed(0), rcloneCpu.toFixed(2), rcloneRss.toFixed(0), '', '']),
-    line([
-      '  ours ÷ rclone',
-      (oursMBps / rcloneMBps).toFixed(2),
-      (oursCpu / rcloneCpu).toFixed(2),
-      (oursRss / rcloneRss).toFixed(2),
-      '',
-      '',
-    ]),
+    rowOf(`${transport} ${what.name}: ours`, ours, cores),
+    rowOf('  rclone', rclone, cores),
+    line(['  ours ÷ rclone', ...ratios]),
   ].join('\n');
 }
 
-const megabytesPerSecond = (bytes: number, taken: readonly Taken[]): number =>
-  bytes / 1e6 / median(taken.map(({ seconds }) => seconds));
-const cpuPerGB = (bytes: number, taken: readonly Taken[]): number =>
-  median(taken.map(({ cpuSeconds }) => cpuSeconds)) / (bytes / 1e9);
-const peakMB = (taken: readonly Taken[]): number => Math.max(...taken.map(({ peakRssBytes }) => peakRssBytes)) / 1e6;
+interface Figures {
+  readonly MBps: number;
+  readonly cpuPerGB: number;
+  readonly peakMB: number;
+  readonly serversPerGB: number | undefined;
+  /** By the copy and the two servers together. */
+  readonly coresBusy: number | undefined;
+}
+
+/** Medians; of the memory the most. */
+function figuresOf(bytes: number, taken: readonly TakenInRound[]): Figures {
+  const gigabytes = bytes / 1e9;
+  const ofServers = taken.flatMap(({ serversCpuSeconds }) => serversCpuSeconds ?? []);
+  const busy = taken.flatMap(({ seconds, cpuSeconds, serversCpuSeconds }) =>
+    serversCpuSeconds === undefined ? [] : (cpuSeconds + serversCpuSeconds) / seconds,
+  );
+  return {
+    MBps: (1000 * gigabytes) / median(taken.map(({ seconds }) => seconds)),
+    cpuPerGB: median(taken.map(({ cpuSeconds }) => cpuSeconds)) / gigabytes,
+    peakMB: Math.max(...taken.map(({ peakRssBytes }) => peakRssBytes)) / 1e6,
+    serversPerGB: ofServers.length === 0 ? undefined : median(ofServers) / gigabytes,
+    coresBusy: busy.length === 0 ? undefined : median(busy),
+  };
+}
+
+function rowOf(name: string, { MBps, cpuPerGB, peakMB, serversPerGB, coresBusy }: Figures, cores: number): string {
+  // The servers alone, with a client that costs nothing, could at most fill all the cores.
+  const share = serversPerGB === undefined ? 'unknown' : `${Math.round((MBps * serversPerGB) / cores / 10)} %`;
+  return line([
+    name,
+    MBps.toFixed(0),
+    cpuPerGB.toFixed(2),
+    peakMB.toFixed(0),
+    serversPerGB?.toFixed(2) ?? 'unknown',
+    coresBusy?.toFixed(2) ?? 'unknown',
+    share,
+  ]);
+}
 
 const line = (cells: readonly string[]): string =>
   cells

@@ -12,11 +12,14 @@ export interface CopierTaken extends Omit<Taken, 'seconds'> {
   readonly endedMs: number;
 }
 
+export interface TakenInRound extends Taken {
+  /** Of the two servers meanwhile; undefined where the system does not tell. */
+  readonly serversCpuSeconds: number | undefined;
+}
+
 export interface Round {
-  readonly ours: Taken;
-  readonly rclone: Taken;
-  /** CPU-seconds of the two servers meanwhile. */
-  readonly oursServersCpuSeconds: number | undefined;
+  readonly ours: TakenInRound;
+  readonly rclone: TakenInRound;
 }
 
 /** Ours ÷ rclone's, but for the memory. */
