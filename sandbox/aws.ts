@@ -25,10 +25,17 @@ import {
   CreateBucketCommand,
   GetObjectCommand,
   HeadObjectCommand,
-  PutBucketEncryptionCommand,
   ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutBucketEncryptionCommand,
+  PutBucketOwnershipControlsCommand,
+  PutBucketPolicyCommand,
+  PutBucketVersioningCommand,
+  PutObjectLockConfigurationCommand,
   S3Client,
   type _Object,
+  type ObjectOwnership,
+  type ObjectVersion,
 } from '@aws-sdk/client-s3';
 import type { AccountId, BucketName } from '../src/contract';
 import {
@@ -263,6 +270,33 @@ export class CustomerAccount {
         ServerSideEncryptionConfiguration: { Rules: [{ ApplyServerSideEncryptionByDefault: byDefault }] },
       }),
     );
+  }
+
+  async setBucketPolicy(policy: object): Promise<void> {
+    await this.s3.send(new PutBucketPolicyCommand({ Bucket: this.options.bucket, Policy: JSON.stringify(policy) }));
+  }
+
+  /** `BucketOwnerEnforced`, as new buckets have it, switches ACLs off. */
+  async setOwnership(ownership: ObjectOwnership): Promise<void> {
+    const OwnershipControls = { Rules: [{ ObjectOwnership: ownership }] };
+    await this.s3.send(new PutBucketOwnershipControlsCommand({ Bucket: this.options.bucket, OwnershipControls }));
+  }
+
+  /** Nothing that is stored from now on can be deleted for so many days. Object Lock needs versions. */
+  async lockObjects(days: number): Promise<void> {
+    const { bucket: Bucket } = this.options;
+    await this.s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+    const Rule = { DefaultRetention: { Mode: 'COMPLIANCE', Days: days } } as const;
+    const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled', Rule } as const;
+    await this.s3.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration }));
+  }
+
+  /** All versions of an object, newest first. */
+  async versions(key: string): Promise<ObjectVersion[]> {
+    const { Versions } = await this.s3.send(
+      new ListObjectVersionsCommand({ Bucket: this.options.bucket, Prefix: key }),
+    );
+    return Versions ?? [];
   }
 
   /** The key that an object is stored with. */

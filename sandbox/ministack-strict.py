@@ -17,28 +17,52 @@ if found != VERSION:
     sys.exit(f"The sandbox's checks are written for ministack {VERSION}, this is {found}: install that version.")
 
 from ministack.app import extract_access_key_id, main
-from ministack.core import iam_actions, responses
-from ministack.core.iam_actions import identity_denial_message
-from ministack.core.iam_evaluator import enforce
-from ministack.services import kms, s3, sts
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.services import iam, kms, s3, sts
 
 asked = contextvars.ContextVar("asked")
 plain_dispatch, plain_put, plain_sts = s3._dispatch, s3._put_object, sts.handle_request
+plain_combine, plain_condition = iam_evaluator.combine_resource_policy, iam_evaluator._resolve_condition_key
+plain_put_context = iam_actions._s3_object_context
 
 CHAINED_SECONDS_MAX = 3600
 SSE, SSE_KEY = "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def denied(action, service, region, resource):
+def denied(action, service, region, resource, keys=None):
     """The refusal of AWS, or None where role, session and resource policies allow."""
-    headers, query = asked.get()
-    result = enforce(extract_access_key_id(headers, query), action, service, region, resource_arn=resource)
+    result = iam_evaluator.enforce(extract_access_key_id(*asked.get()), action, service, region, resource, keys)
     if result is None:
         return None
-    message = identity_denial_message(
-        action, getattr(result, "principal_arn", ""), resource, getattr(result, "decision", "") == "Deny"
+    kind = "a resource-based policy" if result.resource_policy_arn else "an identity-based policy"
+    reason = (
+        f"with an explicit deny in {kind}"
+        if result.decision == "Deny"
+        else f"because no {kind.split(' ', 1)[1]} allows the {action} action"
     )
+    message = f"User: {result.principal_arn} is not authorized to perform: {action} on resource: {resource} {reason}"
     return s3._error("AccessDenied", message, 403)
+
+
+def combine(identity, ctx, *rest, **limits):
+    """Remembers that it was the resource's policy that did not allow, where the identity's did."""
+    result = plain_combine(identity, ctx, *rest, **limits)
+    if identity.decision == "Allow" and result.decision != "Allow":
+        result.resource_policy_arn = ctx.resource_arn
+    return result
+
+
+def condition(key, ctx):
+    """aws:PrincipalArn of a session is its role's, without which no statement could exempt a role."""
+    if key.lower() != "aws:principalarn" or ctx.principal_type != "AssumedRole":
+        return plain_condition(key, ctx)
+    name = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
+    return iam._roles.get_scoped(ctx.principal_account, None, name)["Arn"]
+
+
+def put_context(action, query, path, headers):
+    named = {f"s3:{SSE_KEY}": headers[SSE_KEY]} if action == "s3:PutObject" and headers.get(SSE_KEY) else {}
+    return {**plain_put_context(action, query, path, headers), **named}
 
 
 def dispatch(method, bucket, key, headers, body, query):
@@ -58,8 +82,23 @@ def put_object(bucket, key, body, headers):
         return plain_put(bucket, key, body, headers)
     refusal = None
     if headers.get("x-amz-acl"):
-        refusal = denied("s3:PutObjectAcl", "s3", responses.get_region(), f"arn:aws:s3:::{bucket}/{key}")
-    return refusal or key_refusal(bucket, headers) or plain_put(bucket, key, body, headers)
+        keys = put_context("s3:PutObject", {}, f"/{bucket}/{key}", headers)
+        refusal = denied("s3:PutObjectAcl", "s3", responses.get_region(), f"arn:aws:s3:::{bucket}/{key}", keys)
+    refusal = refusal or key_refusal(bucket, headers) or lock_refusal(bucket, headers)
+    return refusal or plain_put(bucket, key, body, headers)
+
+
+def lock_refusal(bucket, headers):
+    lock = s3._bucket_object_lock.get(bucket)
+    if not lock or not lock.get("default_retention"):
+        return None
+    if any(name == "content-md5" or name.startswith("x-amz-checksum-") for name in headers):
+        return None
+    return s3._error(
+        "InvalidRequest",
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+        400,
+    )
 
 
 def key_refusal(bucket, headers):
@@ -69,6 +108,8 @@ def key_refusal(bucket, headers):
         return None
     named = re.fullmatch(r"arn:aws:kms:([^:]+):(\d{12}):.+", name)
     region, account = named.groups() if named else (s3.bucket_region(bucket), responses.get_account_id())
+    if region != s3.bucket_region(bucket):
+        return s3._error("KMS.NotFoundException", f"Invalid arn {region}", 400)
     with responses.request_scope(account, region):
         record = kms._resolve_key(name)
         if record is None:
@@ -79,7 +120,8 @@ def key_refusal(bucket, headers):
         if record["KeyState"] == "Disabled":
             return s3._error("KMS.DisabledException", f"{record['Arn']} is disabled.", 400)
         if record["KeyState"] != "Enabled":
-            return s3._error("KMS.KMSInvalidStateException", f"{record['Arn']} is {record['KeyState']}.", 400)
+            state = re.sub("(?<!^)([A-Z])", r" \1", record["KeyState"]).lower()
+            return s3._error("KMS.KMSInvalidStateException", f"{record['Arn']} is {state}.", 400)
         return None
 
 
@@ -98,9 +140,11 @@ async def sts_request(method, path, headers, body, query):
 
 
 s3._dispatch, s3._put_object, sts.handle_request = dispatch, put_object, sts_request
+iam_evaluator.combine_resource_policy, iam_evaluator._resolve_condition_key = combine, condition
+iam_actions._s3_object_context = put_context
 
 # Data keys: policies may ask for the encryption context, a changed one is refused, and so is one of another key.
-plain_context, plain_wrap, plain_encrypt, plain_decrypt = (
+plain_request_context, plain_wrap, plain_encrypt, plain_decrypt = (
     iam_actions.request_tag_context,
     kms._generate_data_key_common,
     kms._encrypt,
@@ -110,7 +154,7 @@ KEY_ID_BYTES, SEAL_BYTES = 36, 32
 
 
 def request_context(service, action, body, params):
-    context = plain_context(service, action, body, params)
+    context = plain_request_context(service, action, body, params)
     named = json.loads(body or b"{}").get("EncryptionContext") or {} if service == "kms" else {}
     return {**context, **{f"kms:EncryptionContext:{name}": value for name, value in named.items()}}
 
