@@ -124,15 +124,20 @@ export async function setUpVendor(endpoint: string): Promise<WorkerKeys> {
       }),
     }),
   );
-  await iam.send(
+  await letVendorRoleAssume(endpoint, '*');
+  if (!AccessKey?.AccessKeyId || !AccessKey.SecretAccessKey) throw new Error('The AWS stand-in made no access key');
+  return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
+}
+
+/** Which roles the vendor role may assume, by its own policy. */
+export async function letVendorRoleAssume(endpoint: string, roleArn: string): Promise<void> {
+  await new IAMClient(rootOf(vendorAccount, endpoint)).send(
     new PutRolePolicyCommand({
       RoleName: vendorRoleName,
       PolicyName: 'assume-customer-roles',
-      PolicyDocument: allowAssume('*'),
+      PolicyDocument: allowAssume(roleArn),
     }),
   );
-  if (!AccessKey?.AccessKeyId || !AccessKey.SecretAccessKey) throw new Error('The AWS stand-in made no access key');
-  return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
 }
 
 /** What the worker's identity may do beside assuming the vendor role. */

@@ -107,6 +107,7 @@ interface FailureRule {
 export const failureRules = {
   RoleNotAssumable: { mender: 'customer', dump: 'retries-hourly' },
   VendorRoleNotAssumable: { mender: 'vendor', dump: 'retries-hourly' },
+  VendorSetUpRefused: { mender: 'vendor', dump: 'retries-hourly' },
   RoleOpen: { mender: 'customer', dump: 'retries-hourly' },
   BucketAccessDenied: { mender: 'customer', dump: 'retries-hourly' },
   BucketMissing: { mender: 'customer', dump: 'retries-hourly' },

@@ -16,15 +16,19 @@ import {
   type TableName,
 } from './contract';
 import {
-  assumePolicy,
-  kmsPolicy,
-  permissionPolicy,
-  trustPolicy,
-  unwrapPolicy,
-  wrappingContext,
-  type PolicyDocument,
-} from './dump/policies';
-import { quotaRetryDelayMs, rateLimitRetryDelayMs } from './timing';
+  bucketRemedy,
+  denialIn,
+  isOfVendorRole,
+  isOurs,
+  keyRemedy,
+  ourPolicyRemedy,
+  putRemedy,
+  trustRemedy,
+  vendorPolicyRemedy,
+  vendorRoleRemedy,
+} from './aws-remedies';
+import { unwrapPolicy, wrappingContext } from './dump/policies';
+import { quotaRetryDelayMs, rateLimitRetryDelayMs, workerIdentityPatienceMs } from './timing';
 
 /** A failure of {@link failureRules}. Never retried by Temporal: waiting and trying again is the dump's business. */
 export function failure(type: FailureType, problem: string, remedy: string, cause?: unknown): ApplicationFailure {
@@ -63,7 +67,56 @@ function slowDown(message: string, cause: unknown): ApplicationFailure {
   return ApplicationFailure.create({ type: 'SlowDown', message, nonRetryable: false, ...causeOf(cause) });
 }
 
-/** A failed AssumeRole (STS API reference, "AssumeRole", Errors). */
+/**
+ * The worker's own credentials, with which the chain of roles begins: it has none, or AWS does not take them. Where they
+ * come from may renew them in a moment, so {@link lacksIdentity} is left to a person only after some time.
+ * @param lackingMs - how long the worker has been lacking them
+ */
+export function workerIdentityFailure(error: unknown, vendorRoleArn: string, lackingMs: number): ApplicationFailure {
+  const said = answerOf(error);
+  const where = `[role=${vendorRoleArn}]`;
+  const what = `${said.name}: ${said.message}`;
+  if (unknownIdentityErrors.has(said.name) && !isOfClocks(said)) {
+    return failure(
+      'VendorRoleNotAssumable',
+      `AWS does not take the worker's own credentials, with which it assumes the vendor role ${where}: ${what}.`,
+      'give the worker valid AWS credentials; they may have been deleted or copied wrongly, or AWS_REGION is a region that our account has not enabled.',
+      error,
+    );
+  }
+  const problem = lackOfIdentity(said);
+  if (problem === undefined) {
+    return transient(
+      `STS did not say who the worker is, before it assumes the vendor role ${where}: ${what}${clockHint(said)}`,
+      error,
+    );
+  }
+  const minutes = Math.floor(lackingMs / 60_000);
+  return lackingMs < workerIdentityPatienceMs
+    ? transient(`${problem} ${where}: ${what}. For us to mend where this goes on: ${identityRemedy}`, error)
+    : failure('VendorRoleNotAssumable', `${problem} ${where}, for ${minutes} minutes: ${what}.`, identityRemedy, error);
+}
+
+/** Whether the worker has no valid credentials of its own, which may be renewed without anybody's help. */
+export const lacksIdentity = (error: unknown): boolean => lackOfIdentity(answerOf(error)) !== undefined;
+
+const identityRemedy =
+  'renew the AWS credentials that the worker runs with, or mend what should renew them. A worker that has them from its environment or from a file reads them when it starts: restart it.';
+
+/** STS API reference, "Common errors" and AssumeRoleWithWebIdentity, Errors; the SDK's chain of credential providers. */
+function lackOfIdentity({ name }: Answer): string | undefined {
+  if (/^(ExpiredToken(Exception)?|RequestExpired)$/.test(name)) {
+    return "The worker's own AWS credentials have expired, with which it assumes the vendor role";
+  }
+  if (/^(Credentials|Token)?ProviderError$/.test(name)) {
+    return 'The worker has no AWS credentials of its own, with which to assume the vendor role';
+  }
+  return /^(AccessDenied|InvalidIdentityToken|IDPRejectedClaim|IDPCommunicationError)(Exception)?$/.test(name)
+    ? "The worker's own AWS credentials were refused to it, with which it assumes the vendor role"
+    : undefined;
+}
+
+/** The first hop: the worker assumes the vendor role (STS API reference, "AssumeRole", Errors). */
 export function vendorRoleFailure(error: unknown, vendorRoleArn: string): ApplicationFailure {
   const said = answerOf(error);
   const where = `[role=${vendorRoleArn}]`;
@@ -71,21 +124,44 @@ export function vendorRoleFailure(error: unknown, vendorRoleArn: string): Applic
     return failure(
       'VendorRoleNotAssumable',
       `The worker may not assume the vendor role ${where}: ${said.message}.`,
-      `let the role's trust policy name the identity that the worker runs as, and let that identity's policy be ${json(assumePolicy(vendorRoleArn))}`,
+      vendorRoleRemedy(vendorRoleArn),
       error,
     );
   }
-  // An expired identity is not named here: the SDK's chain renews it where it can be renewed.
-  if (unknownIdentityErrors.has(said.name) && !isOfClocks(said)) {
-    return failure(
-      'VendorRoleNotAssumable',
-      `AWS does not take the worker's own credentials, with which it assumes the vendor role ${where}: ${said.name}: ${said.message}.`,
-      'give the worker valid AWS credentials; they may have been deleted or copied wrongly.',
-      error,
-    );
-  }
-  return transient(`Could not assume the vendor role ${where}: ${said.message}${clockHint(said)}`, error);
+  return (
+    requestFailure(said, `the worker assumes the vendor role ${where}`, error) ??
+    transient(`The worker could not assume the vendor role ${where}: ${said.message}${clockHint(said)}`, error)
+  );
 }
+
+/** A request that STS takes from nobody: it is ours, and trying again does not change it. */
+function requestFailure(said: Answer, hop: string, error: unknown): ApplicationFailure | undefined {
+  const remedy = requestRemedies.get(said.name.replace(/Exception$/, ''));
+  return remedy === undefined
+    ? undefined
+    : failure(
+        'VendorSetUpRefused',
+        `STS does not take the request with which ${hop}: ${said.name}: ${said.message}.`,
+        remedy,
+        error,
+      );
+}
+
+const sessionPolicyRemedy =
+  'the session policy that narrows a session to bucket and path is made by the program: report it as its mistake; a shorter and plainer --path may be taken.';
+
+const requestRemedies: ReadonlyMap<string, string> = new Map([
+  ['MalformedPolicyDocument', sessionPolicyRemedy],
+  ['PackedPolicyTooLarge', sessionPolicyRemedy],
+  [
+    'RegionDisabled',
+    "set the workers' AWS_REGION to a region that every account has, such as us-east-1, or have STS activated in it for the account of the role (IAM, Account settings).",
+  ],
+  [
+    'ValidationError',
+    "see what STS says above: connect again with the role's ARN as IAM shows it, or correct VENDOR_ROLE_ARN.",
+  ],
+]);
 
 /**
  * The time of a signature is too far from AWS's (S3 API reference, "Error responses", RequestTimeTooSkewed; IAM user guide,
@@ -100,10 +176,7 @@ const clockHint = (said: Answer): string =>
 /** The key does not exist, or the secret is not that key's (IAM and STS API references, "Common errors"). */
 const unknownIdentityErrors = new Set(['InvalidClientTokenId', 'SignatureDoesNotMatch']);
 
-/**
- * The refusal is the same for a wrong external id and for a missing trust (STS does not tell which), so the remedy is the
- * whole statement.
- */
+/** The second hop: the vendor role assumes the customer role, with the external id. */
 export function customerRoleFailure(
   error: unknown,
   { accountId, roleArn, vendorRoleArn }: { accountId: AccountId; roleArn: RoleArn; vendorRoleArn: string },
@@ -113,14 +186,16 @@ export function customerRoleFailure(
   const said = answerOf(error);
   const where = `[role=${roleArn} externalId=${accountId}]`;
   if (isRefusal(said)) {
-    return failure(
-      'RoleNotAssumable',
-      `The customer role cannot be assumed ${where}: ${said.message}.`,
-      `the role must exist and its trust policy must be ${json(trustPolicy(accountId, vendorRoleArn))}`,
-      error,
-    );
+    const denial = denialIn(said.message);
+    const problem = `The vendor role may not assume the customer role ${where}: ${said.message}.`;
+    return isOfVendorRole(denial)
+      ? failure('VendorSetUpRefused', problem, vendorPolicyRemedy(denial, roleArn), error)
+      : failure('RoleNotAssumable', problem, trustRemedy(accountId, vendorRoleArn), error);
   }
-  return transient(`Could not assume the customer role ${where}: ${said.message}${clockHint(said)}`, error);
+  return (
+    requestFailure(said, `the vendor role assumes the customer role ${where}`, error) ??
+    transient(`The vendor role could not assume the customer role ${where}: ${said.message}${clockHint(said)}`, error)
+  );
 }
 
 /** A role that anybody with our vendor role's help could be led into: the external id is what stops that. */
@@ -134,83 +209,91 @@ export const roleIsOpen = (
     `every statement of the role's trust policy that lets us in must have the condition ${JSON.stringify({ StringEquals: { 'sts:ExternalId': accountId } })}`,
   );
 
-/** A failed PutObject (S3 API reference, "Error responses"). */
+/** A failed PutObject (S3 API reference, "Error responses"), for which S3 may have asked KMS. */
 export function putFailure(
   error: unknown,
-  { bucket, bucketOwner, roleArn }: Pick<DestinationSettings, 'bucket' | 'bucketOwner' | 'roleArn'>,
+  settings: Pick<DestinationSettings, 'bucket' | 'bucketOwner' | 'roleArn' | 'kmsKeyArn'>,
   key: string,
 ): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   const said = answerOf(error);
+  const { bucket } = settings;
   const where = `[bucket=${bucket} key=${key}]`;
-  const refused = (type: FailureType, remedy: string): ApplicationFailure =>
-    failure(type, `S3 refused a put ${where}: ${said.name}: ${said.message}.`, remedy, error);
+  const refused = (type: FailureType, remedy: string, what = 'S3 refused a put'): ApplicationFailure =>
+    failure(type, `${what} ${where}: ${said.name}: ${said.message}.`, remedy, error);
 
-  if (
-    (said.name.startsWith('KMS.') && !passingKmsErrors.test(said.name)) ||
-    (isRefusal(said) && /\bkms:/.test(said.message))
-  ) {
-    return refused(
-      'KmsDenied',
-      `the role ${roleArn} needs the policy ${json(kmsPolicy(keyArnIn(said.message)))}, the key's own policy must let the role do the same, and the key must be enabled.`,
-    );
-  }
   if (isRefusal(said) && /^Request (has expired|is not yet valid)/.test(said.message)) {
     return transient(
       `S3 took the put for too late ${where}: ${said.message}. Where this goes on, the clocks of Temporal and AWS differ`,
       error,
     );
   }
+  if (isRefusal(said)) {
+    const denial = denialIn(said.message);
+    const [, action = 's3:PutObject'] = /perform: ([a-z0-9]+:\w+)/.exec(said.message) ?? [];
+    if (isOurs(denial)) {
+      return refused('VendorSetUpRefused', ourPolicyRemedy(denial, action, `arn:aws:s3:::${bucket}/${key}`));
+    }
+    return action.startsWith('kms:')
+      ? refused('KmsDenied', keyRemedy(said.name, said.message, settings), kmsRefused)
+      : refused('BucketAccessDenied', bucketRemedy(denial, settings));
+  }
+  if (said.name.startsWith('KMS.') && !passingKmsErrors.test(said.name)) {
+    return refused('KmsDenied', keyRemedy(said.name, said.message, settings), kmsRefused);
+  }
   if (said.name === 'NoSuchBucket') {
     return refused('BucketMissing', `create the bucket ${bucket}, or connect again with the bucket that is meant.`);
   }
-  if (isRefusal(said)) {
-    const denying = denyingPolicyIn(said.message);
-    return refused(
-      'BucketAccessDenied',
-      denying === undefined
-        ? `the bucket must belong to account ${bucketOwner}, no bucket policy may deny ${roleArn}, and the role's permission policy must be ${json(permissionPolicy(bucket))}`
-        : `${denying} denies it: take out the statement, or let its conditions (on encryption, checksums, networks …) admit ${roleArn} in s3:PutObject and s3:PutObjectAcl on the bucket ${bucket}. No statement that allows can outweigh it.`,
-    );
+  if (regionErrors.has(said.name)) {
+    const region = bucketRegionIn(error);
+    return region === undefined
+      ? refused(
+          'VendorSetUpRefused',
+          `S3 does not say in which region the bucket is: set the workers' AWS_REGION to it. The customer sees it among the bucket's properties.`,
+        )
+      : transient(
+          `S3 sends the put from region to region ${where}, now to ${region}: ${said.name}: ${said.message}`,
+          error,
+        );
   }
-  if (permanentPutErrors.has(said.name)) {
-    return refused(
-      'PutRefused',
-      `change the bucket's settings so that an ordinary PutObject is taken; S3 says why above.`,
-    );
-  }
+  const remedy = putRemedy(said.name, said.message);
+  if (remedy !== undefined) return refused('PutRefused', remedy);
   if (slowDownErrors.test(said.name)) {
     return slowDown(`S3 asks for a slower pace ${where}: ${said.name}: ${said.message}`, error);
   }
   return transient(`Could not put ${where}: ${said.name}: ${said.message}${clockHint(said)}`, error);
 }
 
+const kmsRefused = 'KMS refused S3 the key for a put';
+
 /** S3 user guide, "Best practices design patterns"; KMS counts its requests by the account, too (KMS developer guide). */
 const slowDownErrors = /^(SlowDown|ServiceUnavailable|RequestLimitExceeded|(KMS\.)?ThrottlingException)$/;
 
-/** IAM user guide, "Troubleshoot access denied error messages": which kind of policy denies, if one does. */
-const denyingPolicyIn = (message: string): string | undefined => {
-  const [, kind] = /with an explicit deny in an? ([\w -]+)/.exec(message) ?? [];
-  if (kind === undefined) return undefined;
-  return kind.startsWith('resource-based policy') ? "the bucket's policy" : `a policy of the kind "${kind}"`;
-};
+/** KMS's own faults, which S3 hands on (KMS API reference, "Common errors" and GenerateDataKey, Errors). */
+const passingKmsErrors = /Throttling|Internal|DependencyTimeout|LimitExceeded|KeyUnavailable/;
 
-/** KMS's own faults, which S3 hands on (KMS API reference, "Common errors"). */
-const passingKmsErrors = /Throttling|Internal|DependencyTimeout|LimitExceeded/;
-
-/** The key that AWS's message names, if it does: what follows is for a person to fill in. */
-const keyArnIn = (message: string): string =>
-  /arn:aws:kms:[\w-]+:\d{12}:key\/[\w-]+/.exec(message)?.[0] ?? "THE ARN OF THE BUCKET'S KEY";
-
-const permanentPutErrors = new Set([
-  'AccessControlListNotSupported',
-  'InvalidBucketState',
-  'InvalidRequest',
-  'InvalidObjectState',
-  'KeyTooLongError',
-  'MethodNotAllowed',
-  'NotImplemented',
+/** The bucket is in another region than was asked (S3 API reference, "Error responses"). */
+const regionErrors: ReadonlySet<string> = new Set([
+  'AuthorizationHeaderMalformed',
+  'AuthorizationQueryParametersError',
+  'IllegalLocationConstraintException',
+  'PermanentRedirect',
 ]);
+
+/**
+ * Where S3 says that the bucket lives, if it says so: in `x-amz-bucket-region` beside a 301 (S3 user guide, "Making
+ * requests"), in the answer's `Region` or, of a region that accounts must enable, in the message only.
+ */
+export function bucketRegionIn(error: unknown): string | undefined {
+  const answer = error as { Region?: string; $response?: { headers?: Record<string, string> } } | undefined;
+  const { name, message } = answerOf(error);
+  const [, constraint] = /^The ([a-z]{2}(?:-[a-z]+)+-\d) location constraint is incompatible/.exec(message) ?? [];
+  return (
+    answer?.$response?.headers?.['x-amz-bucket-region'] ??
+    answer?.Region ??
+    (name === 'IllegalLocationConstraintException' ? constraint : undefined)
+  );
+}
 
 /** What BigQuery says of a request or of a finished job (BigQuery documentation, "Error messages"). */
 export function warehouseFailure(error: unknown, dataset: string, table?: TableName): ApplicationFailure {
@@ -316,7 +399,7 @@ type ProblemAndRemedy = readonly [problem: string, remedy: string];
 
 const keyRefused = (kmsKeyArn: string): ProblemAndRemedy => [
   'KMS refuses to unwrap the payload key',
-  `let the AWS identity that this process runs as have the policy ${json(unwrapPolicy(kmsKeyArn))}, and let the key's own policy not stand against it.`,
+  `let the AWS identity that this process runs as have the policy ${JSON.stringify(unwrapPolicy(kmsKeyArn))}, and let the key's own policy not stand against it.`,
 ];
 
 function keyProblem(said: Answer): ProblemAndRemedy {
@@ -408,5 +491,3 @@ function causeOf(error: unknown): { cause?: Error } {
   cause.stack = `${name}: ${message}`;
   return { cause };
 }
-
-const json = (document: PolicyDocument): string => JSON.stringify(document);

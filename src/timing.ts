@@ -77,6 +77,14 @@ export const extractPollMs = { first: second / 2, longest: 10 * second, growth: 
 export const accessRetryEveryMs = hour;
 
 /**
+ * The worker's own credentials may be renewed in a moment by where they come from. What has gone on for so long does not
+ * pass by itself: a person is told.
+ */
+export const workerIdentityPatienceMs = 10 * minute;
+/** A fault that was not seen again for so long is over, though no success was. Longer than a dump waits between two tries. */
+export const workerIdentityForgetMs = 2 * hour;
+
+/**
  * What goes wrong at about the same time is told in one notice: where access is taken away, every table fails within
  * seconds.
  */

@@ -1,7 +1,9 @@
-import type { AccountId, BucketName, DestinationSettings } from '../contract';
+import type { AccountId, BucketName, DestinationSettings, RoleArn } from '../contract';
 
 /** The role that customers trust, from the vendor's guide for customers. A setting of the worker; this is its default. */
 export const defaultVendorRoleArn = 'arn:aws:iam::485801740390:role/dreamdata_destination_s3';
+
+type Condition = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 interface Statement {
   readonly Sid?: string;
@@ -9,7 +11,7 @@ interface Statement {
   readonly Principal?: { readonly AWS: string };
   readonly Action: string | readonly string[];
   readonly Resource?: string | readonly string[];
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly Condition?: Condition;
 }
 
 export interface PolicyDocument {
@@ -47,6 +49,27 @@ const kmsActions = ['kms:GenerateDataKey', 'kms:Decrypt'] as const;
 /** The guide's conditional step, for a bucket encrypted with a KMS key. */
 export const kmsPolicy = (kmsKeyArn: string): PolicyDocument =>
   policy({ Sid: 'KMSEncryption', Effect: 'Allow', Action: kmsActions, Resource: kmsKeyArn });
+
+/** What a key's policy must have where it does not leave the decision to the account's own policies, as KMS's default does. */
+export const keyPolicyStatement = (roleArn: RoleArn): Statement => ({
+  Sid: 'DreamdataEncryption',
+  Effect: 'Allow',
+  Principal: { AWS: roleArn },
+  Action: kmsActions,
+  Resource: '*',
+});
+
+/** What the policy of a bucket must have that is of another account than the role. */
+export const bucketPolicyStatement = (bucket: BucketName, roleArn: RoleArn): Statement => ({
+  Sid: 'DreamdataDataPlatform',
+  Effect: 'Allow',
+  Principal: { AWS: roleArn },
+  Action: ['s3:PutObject', 's3:PutObjectAcl'],
+  Resource: `arn:aws:s3:::${bucket}/*`,
+});
+
+/** Added to the `Condition` of a statement that denies, it exempts the role (`aws:PrincipalArn` of a session is its role's). */
+export const exemption = (roleArn: RoleArn): Condition => ({ ArnNotEquals: { 'aws:PrincipalArn': roleArn } });
 
 /** What a payload key is wrapped with beside the KMS key: no other use of that key is let in by the policy below. */
 export const wrappingContext = { purpose: 's3-destination-payloads' } as const;

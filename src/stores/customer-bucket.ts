@@ -9,12 +9,13 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import type { AccountId, AssumedRole, DestinationSettings, FolderName } from '../contract';
 import { roleSessionName } from '../dump/keys';
 import { denyAll, sessionPolicy } from '../dump/policies';
-import { customerRoleFailure, putFailure, vendorRoleFailure } from '../failures';
+import { bucketRegionIn, customerRoleFailure, putFailure, vendorRoleFailure } from '../failures';
 import { connectionTimes, smallRequestTimeoutMs } from '../timing';
 import type { ByteSource } from './byte-source';
 import { Connections } from './http/connections';
 import { PreparedPuts, type CommonInput } from './prepared-puts';
 import { BodyBroken, S3RequestHandler } from './s3-request-handler';
+import { WorkerIdentity } from './worker-identity';
 
 /** One customer's bucket, seen through the customer role: nothing can be done to it but put. */
 export interface CustomerBucket {
@@ -98,6 +99,7 @@ interface Session {
  */
 export class S3CustomerBuckets implements CustomerBuckets {
   private readonly workerSts: STSClient;
+  private readonly workerIdentity: WorkerIdentity;
   private vendorSts: STSClient;
   private readonly clients = new Map<string, CustomerClient>();
   private readonly regions = new Map<string, string>();
@@ -115,6 +117,7 @@ export class S3CustomerBuckets implements CustomerBuckets {
       logger: silent,
     };
     this.workerSts = new STSClient(this.stsConfig);
+    this.workerIdentity = new WorkerIdentity(() => this.askWorkerArn(), options.vendorRoleArn);
     this.vendorSts = this.createVendorSts();
   }
 
@@ -166,7 +169,7 @@ export class S3CustomerBuckets implements CustomerBuckets {
     const asked = this.regions.get(bucket) ?? this.options.region;
     try {
       await this.putIn(asked, delivery, object, signal).catch((error: unknown) => {
-        const region = redirectedRegion(error);
+        const region = bucketRegionIn(error);
         if (region === undefined || region === asked) throw error;
         this.regions.set(bucket, region);
         return this.putIn(region, delivery, object, signal);
@@ -233,8 +236,8 @@ export class S3CustomerBuckets implements CustomerBuckets {
   /** The vendor role's session; where the worker already runs as the vendor role, its own. */
   private async vendorCredentials(): Promise<Session | Awaited<ReturnType<typeof this.workerSts.config.credentials>>> {
     const { vendorRoleArn } = this.options;
+    if (isSessionOf(await this.workerIdentity.arn(), vendorRoleArn)) return this.workerSts.config.credentials();
     try {
-      if (await this.workerIsVendorRole()) return await this.workerSts.config.credentials();
       return (await assumeRole(this.workerSts, { RoleArn: vendorRoleArn, RoleSessionName: 's3-destination' })).session;
     } catch (error) {
       throw vendorRoleFailure(error, vendorRoleArn);
@@ -242,9 +245,8 @@ export class S3CustomerBuckets implements CustomerBuckets {
   }
 
   /** GetCallerIdentity needs no permission, whatever the identity's policies say (STS API reference). */
-  private async workerIsVendorRole(): Promise<boolean> {
-    const { Arn: identity = '' } = await this.workerSts.send(new GetCallerIdentityCommand({}));
-    return isSessionOf(identity, this.options.vendorRoleArn);
+  private async askWorkerArn(): Promise<string> {
+    return (await this.workerSts.send(new GetCallerIdentityCommand({}))).Arn ?? '';
   }
 }
 
@@ -327,12 +329,6 @@ async function assumeRole(sts: STSClient, input: AssumeRoleCommandInput): Promis
     },
     assumedRoleArn: AssumedRoleUser.Arn,
   };
-}
-
-/** Where S3 says that the bucket lives, if it says so (S3 user guide, "Making requests": 301 and `x-amz-bucket-region`). */
-function redirectedRegion(error: unknown): string | undefined {
-  const answer = error as { Region?: string; $response?: { headers?: Record<string, string> } } | undefined;
-  return answer?.$response?.headers?.['x-amz-bucket-region'] ?? answer?.Region;
 }
 
 /** Whether another session may be answered otherwise (S3 and STS API references, "Error responses", "Common errors"). */

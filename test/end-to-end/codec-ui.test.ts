@@ -20,7 +20,7 @@ import { TemporalUi } from './temporal-ui';
 const account = parseAccountId('acc_sealed');
 const bucket = parseBucketName('sealed-data-platform');
 const table = 'contacts';
-const refused = 'The customer role cannot be assumed';
+const refused = 'The vendor role may not assume the customer role';
 
 let folder: string;
 let endToEnd: EndToEnd;

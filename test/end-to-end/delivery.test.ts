@@ -259,7 +259,7 @@ test('a role that wants another external id is refused, the dump says what to me
   await expect(commandLine('check', accountId)).rejects.toMatchObject({
     code: 1,
     stderr: expect.stringMatching(
-      /^Refused so far \(attempt 1: RoleNotAssumable\)[^]*The customer role cannot be assumed/,
+      /^Refused so far \(attempt 1: RoleNotAssumable\)[^]*The vendor role may not assume the customer role/,
     ) as string,
   });
 
