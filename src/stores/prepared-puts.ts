@@ -39,7 +39,7 @@ export class PreparedPuts {
   /** @throws S3ServiceException where S3 refuses it, BodyBroken where its source breaks */
   async put(key: string, source: ByteSource, signal: AbortSignal): Promise<void> {
     const { sizeBytes, crc32c } = source;
-    const template = await (this.template ??= this.prepare());
+    const template = await (this.template ??= this.prepare().catch(this.forget));
     const path = `${template.path}${key.split('/').map(percentEncoded).join('/')}`;
     const headers = {
       ...template.headers,
@@ -55,6 +55,12 @@ export class PreparedPuts {
     const { response } = await this.handler.handle(request, { abortSignal: signal });
     if (response.statusCode !== 200) await this.rehearse(new Rehearsal(response));
   }
+
+  /** Whoever asks next prepares anew: what failed, such as having no session yet, passes. */
+  private readonly forget = (error: unknown): never => {
+    this.template = undefined;
+    throw error;
+  };
 
   /** The request that the client would send, without what differs. Its path ends where the key begins. */
   private async prepare(): Promise<SignedRequest> {

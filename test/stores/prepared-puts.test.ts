@@ -83,6 +83,16 @@ test('the client is asked for its request once, and each put is signed for itsel
   expect(new Set(handler.sent.map(({ headers }) => headers['authorization'])).size).toBe(3);
 });
 
+test('a put for which there were no credentials does not stand in the way of those after it', async () => {
+  const unavailable = new Error('STS does not answer');
+  const credentials = jest.fn().mockRejectedValueOnce(unavailable);
+  credentials.mockResolvedValue({ accessKeyId: 'key', secretAccessKey: 'secret' });
+  const { handler, put } = setUp({ credentials });
+  await expect(put('a')).rejects.toBe(unavailable);
+  await put('a');
+  expect(handler.sent).toHaveLength(1);
+});
+
 const refusal = (statusCode: number, text: string, headers: Record<string, string> = {}): Answer => ({
   statusCode,
   headers: { 'content-type': 'application/xml', ...headers },
