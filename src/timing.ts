@@ -120,6 +120,9 @@ export const shutdownGraceMs = 20 * second;
 /** After this the process ends whatever hangs. */
 export const shutdownForceMs = 30 * second;
 
+/** How soon a worker that failed is noticed. */
+export const failedWorkerCheckMs = second;
+
 /** Before a copying process that ended is started again: at once the first time, gently where it ends again and again. */
 export const copyProcessRestartMs: readonly number[] = [0, second, 5 * second, 20 * second, minute];
 

@@ -35,8 +35,8 @@ async function main({ queues, copyProcesses }: Options): Promise<void> {
   const { connectionOptions, namespace = 'default' } = readTemporalConfig();
   const connection = await NativeConnection.connect(connectionOptions);
   try {
-    await registerSearchAttributes(connection, namespace);
     if (queues !== 'copy') {
+      await registerSearchAttributes(connection, namespace);
       await keepAccessSchedule(new Client({ connection, namespace, dataConverter }), config.accessCheckAt, warn);
     }
     const deps = createDeps(config);
@@ -52,7 +52,8 @@ async function main({ queues, copyProcesses }: Options): Promise<void> {
     const copiesElsewhere = queues !== 'control' && !copiesHere;
     await runTogether([...workers.map(stoppable), ...(copiesElsewhere ? [createCopyProcesses(copyProcesses)] : [])]);
   } finally {
-    await connection.close();
+    // A worker that failed may still hold it; the end of the process closes it then.
+    await connection.close().catch(() => undefined);
   }
 }
 
@@ -89,5 +90,6 @@ const command = new Command('worker')
 
 command.parseAsync().catch((error: unknown) => {
   console.error(error instanceof InvalidInput || error instanceof PayloadKeyUnavailable ? error.message : error);
-  process.exitCode = 1;
+  // What the SDK began for a worker that failed, or that it could not create, would keep the process.
+  process.exit(1);
 });

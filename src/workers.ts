@@ -20,7 +20,7 @@ import { streamedShardMemoryBytes } from './stores/staged-file-body';
 import { GcsStagingBuckets } from './stores/staging-bucket';
 import { BigQueryWarehouse } from './stores/warehouse';
 import { HttpWebhook, type Webhook } from './stores/webhook';
-import { heartbeatThrottleMs, shutdownForceMs, shutdownGraceMs } from './timing';
+import { failedWorkerCheckMs, heartbeatThrottleMs, shutdownForceMs, shutdownGraceMs } from './timing';
 import { workflowBundlePath } from './workflow-bundle';
 
 export function createDeps(config: WorkerConfig): ActivityDeps {
@@ -140,11 +140,29 @@ export interface Stoppable {
 }
 
 export const stoppable = (worker: Worker): Stoppable => ({
-  run: () => worker.run(),
+  run: () => runOrFail(worker),
   stop: () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
   },
 });
+
+/**
+ * A worker whose polls Temporal refuses fails after a minute, and of one that polls for activities only, the SDK's promise
+ * is then never settled (1.24): its process would live on and do nothing.
+ */
+async function runOrFail(worker: Worker): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const failed = new Promise<never>((_resolve, reject) => {
+    timer = setInterval(() => {
+      if (worker.getState() === 'FAILED') reject(new Error(`A worker has failed: the log says why.`));
+    }, failedWorkerCheckMs);
+  });
+  try {
+    await Promise.race([worker.run(), failed]);
+  } finally {
+    clearInterval(timer);
+  }
+}
 
 /** Until SIGTERM or SIGINT, or until the process that started this one lets go of it. Where one fails, all are stopped. */
 export async function runTogether(parts: readonly Stoppable[]): Promise<void> {
