@@ -260,6 +260,12 @@ function asSentence(error: unknown, address: string): unknown {
   if (grpcError !== undefined && grpcUnanswered.has(grpcError.code)) {
     return noAnswer(grpcError.details, error);
   }
+  if (grpcError !== undefined && grpcRefused.has(grpcError.code)) {
+    return new RequestFailed(
+      `Temporal refuses it (${grpcError.details}): what each command needs is in docs/authorisation.md.`,
+      { cause: error },
+    );
+  }
   return error;
 }
 
@@ -281,3 +287,5 @@ const isUnanswered = (error: unknown): boolean => grpcErrorOf(error)?.code === 4
 const grpcUnreachable: ReadonlySet<number> = new Set([14]);
 /** DEADLINE_EXCEEDED, and FAILED_PRECONDITION, which Temporal answers where no worker has polled for a while. */
 const grpcUnanswered: ReadonlySet<number> = new Set([4, 9]);
+/** PERMISSION_DENIED and UNAUTHENTICATED. */
+const grpcRefused: ReadonlySet<number> = new Set([7, 16]);

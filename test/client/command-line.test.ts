@@ -8,14 +8,15 @@ import { lifecycle } from '../../src/dump/set-up/lifecycle';
 let temporal: Http2Server;
 let visits = 0;
 const environmentBefore = { ...process.env };
-const grpcStatus = { notFound: '5', unimplemented: '12' };
+const grpcStatus = { notFound: '5', permissionDenied: '7', unimplemented: '12' };
+let answer: string = grpcStatus.notFound;
 
 beforeAll(async () => {
   temporal = createServer();
   temporal.on('session', () => visits++);
   temporal.on('stream', (stream, { ':path': path }) => {
     // Servers may do without GetSystemInfo, which every connection begins with.
-    const status = path?.endsWith('/GetSystemInfo') === true ? grpcStatus.unimplemented : grpcStatus.notFound;
+    const status = path?.endsWith('/GetSystemInfo') === true ? grpcStatus.unimplemented : answer;
     stream.respond({ 'content-type': 'application/grpc', 'grpc-status': status }, { endStream: true });
   });
   await new Promise<void>((resolve) => temporal.listen(0, '127.0.0.1', resolve));
@@ -31,6 +32,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   visits = 0;
+  answer = grpcStatus.notFound;
 });
 
 afterEach(() => {
@@ -182,6 +184,20 @@ test('a request that Temporal refuses gives exit code 1 and one sentence', async
     err: 'Account acc_7Hq2 has no destination yet: connect it first.\n',
   });
   expect(visits).toBe(1);
+});
+
+test.each([
+  ['status', ['status']],
+  ["one customer's status", ['status', 'acc_7Hq2']],
+  ['check', ['check', 'acc_7Hq2']],
+  ['connect', connect],
+  ['pause', ['pause', 'acc_7Hq2']],
+  ['run-succeeded', runSucceeded],
+])('who may not do it is told where to read of what is needed: %s', async (_what, args) => {
+  answer = grpcStatus.permissionDenied;
+  const { exitCode, out, err } = await run(...args);
+  expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
+  expect(err).toMatch(/^Temporal refuses it \(.*\): what each command needs is in docs\/authorisation\.md\.\n$/);
 });
 
 test('policies prints the trust and permission policies of the guide as JSON', async () => {
