@@ -310,11 +310,9 @@ export function warehouseFailure(error: unknown, dataset: string, table?: TableN
         'let the modelling run write the table, or take it off the list of tables with connect.',
       );
     case 'accessDenied':
+      return refused('WarehouseAccessDenied', warehousePermissions(said.message, dataset));
     case 'billingNotEnabled':
-      return refused(
-        'WarehouseAccessDenied',
-        `give the worker's Google identity bigquery.tables.get and bigquery.tables.export on ${dataset} (roles/bigquery.dataViewer), and bigquery.jobs.create in the project of the jobs (roles/bigquery.jobUser).`,
-      );
+      return refused('WarehouseAccessDenied', 'enable billing for the project of the jobs.');
     case 'quotaExceeded':
       return transient(`BigQuery's quota is used up ${where}: ${said.message}`, error, quotaRetryDelayMs);
     case 'rateLimitExceeded':
@@ -328,6 +326,39 @@ export function warehouseFailure(error: unknown, dataset: string, table?: TableN
     default:
       return transient(`BigQuery did not do it ${where}: ${said.reason || said.name}: ${said.message}`, error);
   }
+}
+
+const give = "give the worker's Google identity";
+
+/** What is missing, where Google says it, else all that is needed: docs/authorisation.md. */
+function warehousePermissions(message: string, dataset: string): string {
+  const [missing] = /\bbigquery\.(tables|jobs)\.\w+/.exec(message) ?? [];
+  // Who inserts a job may also ask for it.
+  if (missing === 'bigquery.jobs.get') {
+    return `another Google identity began the job: ${give} ${missing} in the project of the jobs (roles/bigquery.resourceViewer), or send a newer run.`;
+  }
+  const onDataset = (permissions: string): string => `${permissions} on ${dataset} (roles/bigquery.dataViewer)`;
+  const inProject = 'bigquery.jobs.create in the project of the jobs (roles/bigquery.jobUser)';
+  if (missing === 'bigquery.jobs.create') return `${give} ${inProject}.`;
+  if (missing !== undefined) return `${give} ${onDataset(missing)}.`;
+  return `${give} ${onDataset('bigquery.tables.get and bigquery.tables.export')}, and ${inProject}.`;
+}
+
+/** What a finished job failed by. It writes with the rights of who inserted it. */
+export function extractFailure(
+  job: { readonly reason: string; readonly message: string },
+  { dataset, table }: { readonly dataset: string; readonly table: TableName },
+  stagingBucket: string,
+): ApplicationFailure {
+  if (job.reason !== 'accessDenied' || !/while writing|storage\.objects/.test(job.message)) {
+    return warehouseFailure(job, dataset, table);
+  }
+  return failure(
+    'StagingAccessDenied',
+    `BigQuery may not write the table to the staging bucket [table=${dataset}.${table} bucket=${stagingBucket}]: ${answerOf(job).message}.`,
+    `${give} storage.objects.create and storage.objects.delete on gs://${stagingBucket} (roles/storage.objectUser); no retention policy may hold for it.`,
+    job,
+  );
 }
 
 /** What Cloud Storage says (Cloud Storage documentation, "HTTP status and error codes for JSON"). */
@@ -347,7 +378,7 @@ export function stagingFailure(error: unknown, bucket: string, name?: string): A
   if ((said.status === 401 || said.status === 403) && !isThrottled) {
     return refused(
       'StagingAccessDenied',
-      `give the worker's Google identity storage.objects.create, get, list and delete on gs://${bucket} (roles/storage.objectUser).`,
+      `${give} ${stagingPermissions(said.message)} on gs://${bucket} (roles/storage.objectUser).`,
     );
   }
   if (said.status === 429 || isThrottled) {
@@ -355,6 +386,11 @@ export function stagingFailure(error: unknown, bucket: string, name?: string): A
   }
   return transient(`Cloud Storage did not answer as it should ${where}: ${said.message}`, error);
 }
+
+/** What is missing, where Google says it, else all that is needed: docs/authorisation.md. */
+const stagingPermissions = (message: string): string =>
+  /\bstorage\.objects\.\w+/.exec(message)?.[0] ??
+  'storage.objects.create, storage.objects.get, storage.objects.list and storage.objects.delete';
 
 /**
  * Shards of an extraction whose first shard the customer may already have cannot be made again: another extraction cuts

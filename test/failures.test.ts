@@ -10,6 +10,7 @@ import { unwrapPolicy } from '../src/dump/policies';
 import {
   bucketRegionIn,
   customerRoleFailure,
+  extractFailure,
   failure,
   lacksIdentity,
   payloadKeyFailure,
@@ -56,6 +57,8 @@ const begins = (text: string, beginning: string): void => expect(text.slice(0, b
 
 const put = (error: unknown) => putFailure(error, settings, key);
 const warehouse = (error: unknown) => warehouseFailure(error, 'acme-prod.data_platform', companies);
+const extract = (reason: string, message: string) =>
+  extractFailure({ reason, message }, { dataset: 'acme-prod.data_platform', table: companies }, 'acme-staging-eu');
 const staging = (error: unknown) => stagingFailure(error, 'acme-staging-eu');
 const stagedFile = (error: unknown) => stagingFailure(error, 'acme-staging-eu', 'acc_7Hq2/schema.json');
 const customerRole = (error: unknown) => customerRoleFailure(error, chain);
@@ -64,6 +67,9 @@ const workerIdentity = (error: unknown, lackingMs = 0) => workerIdentityFailure(
 
 const notAuthorised = (action: string) =>
   `User: arn:aws:sts::111122223333:assumed-role/dreamdata-data-platform/acc_7Hq2 is not authorized to perform: ${action}`;
+
+/** What an extract job ends with (VPC Service Controls documentation, "Troubleshooting", BigQuery). */
+const jobMayNotWrite = 'Access Denied: BigQuery BigQuery: Permission denied while writing data.';
 
 const refusals: readonly [FailureType, ApplicationFailure][] = [
   ['RoleNotAssumable', customerRole(sts(403, 'AccessDenied', notAuthorised('sts:AssumeRole')))],
@@ -103,8 +109,10 @@ const refusals: readonly [FailureType, ApplicationFailure][] = [
   ['StagingAccessDenied', staging(google(403, 'forbidden', 'does not have storage.objects.list access'))],
   ['StagingAccessDenied', staging(google(401, 'required', 'Login Required'))],
   // A finished job has failed: its errorResult, not an exception.
-  ['TableMissing', warehouse({ state: 'failed', reason: 'notFound', message: 'Not found: Table companies' })],
-  ['ExtractRefused', warehouse({ state: 'failed', reason: 'invalid', message: 'Cannot export' })],
+  ['TableMissing', extract('notFound', 'Not found: Table companies')],
+  ['ExtractRefused', extract('invalid', 'Cannot export')],
+  ['WarehouseAccessDenied', extract('accessDenied', 'Access Denied: Table …')],
+  ['StagingAccessDenied', extract('accessDenied', jobMayNotWrite)],
 ];
 
 test.each(refusals)('%s is left to a person, who is told what to change', (type, refused) => {
@@ -589,6 +597,70 @@ test('the cause keeps what the vendor called it', () => {
     name: 'NoSuchBucket',
     message: 'The specified bucket does not exist',
   });
+});
+
+const tableDenied = (permission: string) =>
+  google(
+    403,
+    'accessDenied',
+    `Access Denied: Table acme-prod:data_platform.companies: Permission ${permission} denied on table acme-prod:data_platform.companies (or it may not exist).`,
+  );
+const objectDenied = (permission: string) =>
+  google(
+    403,
+    'forbidden',
+    `worker@acme.iam.gserviceaccount.com does not have ${permission} access to the Google Cloud Storage object. Permission '${permission}' denied on resource (or it may not exist).`,
+  );
+
+test.each([
+  [
+    warehouse(tableDenied('bigquery.tables.get')),
+    'bigquery.tables.get on acme-prod.data_platform (roles/bigquery.dataViewer)',
+  ],
+  [
+    warehouse(tableDenied('bigquery.tables.export')),
+    'bigquery.tables.export on acme-prod.data_platform (roles/bigquery.dataViewer)',
+  ],
+  [
+    warehouse(
+      google(403, 'accessDenied', 'Access Denied: Project p: User does not have bigquery.jobs.create permission in p.'),
+    ),
+    'bigquery.jobs.create in the project of the jobs (roles/bigquery.jobUser)',
+  ],
+  [staging(objectDenied('storage.objects.list')), 'storage.objects.list on gs://acme-staging-eu'],
+  [staging(objectDenied('storage.objects.create')), 'storage.objects.create on gs://acme-staging-eu'],
+  [stagedFile(objectDenied('storage.objects.get')), 'storage.objects.get on gs://acme-staging-eu'],
+  [
+    extract('accessDenied', jobMayNotWrite),
+    'storage.objects.create and storage.objects.delete on gs://acme-staging-eu',
+  ],
+])('where Google names what is missing, that and no more is asked for: %s', ({ details }, permission) => {
+  const [{ remedy }] = details as [{ remedy: string }];
+  expect(remedy).toContain(`give the worker's Google identity ${permission}`);
+  expect(remedy.match(/\b(bigquery|storage)\.\w+\.\w+/g)).toEqual(permission.match(/\b(bigquery|storage)\.\w+\.\w+/g));
+});
+
+test('where Google does not name what is missing, all that is needed is', () => {
+  for (const permission of ['bigquery.tables.get', 'bigquery.tables.export', 'bigquery.jobs.create']) {
+    expect(warehouse(google(403, 'accessDenied')).message).toContain(permission);
+  }
+  for (const permission of ['create', 'get', 'list', 'delete']) {
+    expect(staging(google(403, 'forbidden')).message).toContain(`storage.objects.${permission}`);
+  }
+});
+
+test('a job that another Google identity began is told from a missing right to begin jobs', () => {
+  const said = 'Access Denied: Job acme:EU.j: Permission bigquery.jobs.get denied on job acme:EU.j';
+  const { message } = warehouse(google(403, 'accessDenied', said));
+  expect(message).toContain('another Google identity began the job');
+  expect(message).not.toContain('bigquery.jobs.create');
+});
+
+test('a project without billing is not taken for a missing permission', () => {
+  const { type, message } = warehouse(google(403, 'billingNotEnabled', 'Billing has not been enabled'));
+  expect(type).toBe('WarehouseAccessDenied');
+  expect(message).toContain('enable billing');
+  expect(message).not.toContain('bigquery.');
 });
 
 test('a role whose name has kms in it is not taken for a fault of the key', () => {

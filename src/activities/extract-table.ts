@@ -3,7 +3,7 @@ import { cancellationDetails, log, sleep } from '@temporalio/activity';
 import type { DatasetName, StagedTable, TableName } from '../contract';
 import { extractJobId, extractStagingPrefix, extractUri, shardName, stagedSchemaName } from '../dump/keys';
 import { schemaFile } from '../dump/schema';
-import { failure, stagingFilesGone, warehouseFailure } from '../failures';
+import { extractFailure, failure, stagingFilesGone } from '../failures';
 import type { StagedFile, StagingBuckets } from '../stores/staging-bucket';
 import type { ExtractJob, ExtractRequest, TableDescription, TableRef, Warehouse } from '../stores/warehouse';
 import { extractPollMs, heartbeatTimeoutMs } from '../timing';
@@ -79,7 +79,7 @@ export const createExtractTable = ({ warehouse, staging, stagingBucketByLocation
       let pollMs: number = extractPollMs.first;
       try {
         while (job.state !== 'succeeded') {
-          if (job.state === 'failed') throw warehouseFailure(job, input.dataset, input.table);
+          if (job.state === 'failed') throw extractFailure(job, input, extraction.stagingBucket);
           if (job.state === 'unknown') throw new Error(`BigQuery has forgotten the job ${extraction.jobId}`);
           current = { jobId: extraction.jobId, state: job.state };
           await sleep(pollMs);
