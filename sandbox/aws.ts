@@ -49,9 +49,14 @@ import { answers, projectFolder, start, untilReady, type Running } from './proce
 import { ensureTool, ministack } from './toolchain';
 
 export const customerAccount = '111122223333';
-export const vendorAccount = '485801740390';
-const vendorRoleName = 'dreamdata_destination_s3';
-const workerUserName = 's3-destination-worker';
+/** What the vendor's account is made of. */
+export const vendor = {
+  account: '485801740390',
+  roleName: 'dreamdata_destination_s3',
+  rolePolicyName: 'assume-customer-roles',
+  workerUserName: 's3-destination-worker',
+  workerPolicyName: 'assume-vendor-role',
+} as const;
 
 /** Starts ministack with the checks that it leaves out. */
 const strict = path.join(projectFolder, 'sandbox', 'ministack-strict.py');
@@ -99,42 +104,42 @@ const rootOf = (account: string, endpoint: string, region = 'us-east-1') => ({
 
 /** The vendor's side: the worker's identity, and the vendor role that it may assume. */
 export async function setUpVendor(endpoint: string): Promise<WorkerKeys> {
-  const iam = new IAMClient(rootOf(vendorAccount, endpoint));
-  await iam.send(new CreateUserCommand({ UserName: workerUserName }));
-  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: workerUserName }));
+  const iam = new IAMClient(rootOf(vendor.account, endpoint));
+  await iam.send(new CreateUserCommand({ UserName: vendor.workerUserName }));
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: vendor.workerUserName }));
   await iam.send(
     new PutUserPolicyCommand({
-      UserName: workerUserName,
-      PolicyName: 'assume-vendor-role',
+      UserName: vendor.workerUserName,
+      PolicyName: vendor.workerPolicyName,
       PolicyDocument: allowAssume(defaultVendorRoleArn),
     }),
   );
   await iam.send(
     new CreateRoleCommand({
-      RoleName: vendorRoleName,
+      RoleName: vendor.roleName,
       AssumeRolePolicyDocument: JSON.stringify({
         Version: '2012-10-17',
         Statement: [
           {
             Effect: 'Allow',
-            Principal: { AWS: `arn:aws:iam::${vendorAccount}:user/${workerUserName}` },
+            Principal: { AWS: `arn:aws:iam::${vendor.account}:user/${vendor.workerUserName}` },
             Action: 'sts:AssumeRole',
           },
         ],
       }),
     }),
   );
-  await letVendorRoleAssume(endpoint, '*');
+  await letVendorRoleAssume(endpoint, 'arn:aws:iam::*:role/*');
   if (!AccessKey?.AccessKeyId || !AccessKey.SecretAccessKey) throw new Error('The AWS stand-in made no access key');
   return { accessKeyId: AccessKey.AccessKeyId, secretAccessKey: AccessKey.SecretAccessKey };
 }
 
 /** Which roles the vendor role may assume, by its own policy. */
 export async function letVendorRoleAssume(endpoint: string, roleArn: string): Promise<void> {
-  await new IAMClient(rootOf(vendorAccount, endpoint)).send(
+  await new IAMClient(rootOf(vendor.account, endpoint)).send(
     new PutRolePolicyCommand({
-      RoleName: vendorRoleName,
-      PolicyName: 'assume-customer-roles',
+      RoleName: vendor.roleName,
+      PolicyName: vendor.rolePolicyName,
       PolicyDocument: allowAssume(roleArn),
     }),
   );
@@ -142,9 +147,9 @@ export async function letVendorRoleAssume(endpoint: string, roleArn: string): Pr
 
 /** What the worker's identity may do beside assuming the vendor role. */
 export async function allowWorker(endpoint: string, policy: PolicyDocument): Promise<void> {
-  await new IAMClient(rootOf(vendorAccount, endpoint)).send(
+  await new IAMClient(rootOf(vendor.account, endpoint)).send(
     new PutUserPolicyCommand({
-      UserName: workerUserName,
+      UserName: vendor.workerUserName,
       PolicyName: 'more',
       PolicyDocument: JSON.stringify(policy),
     }),

@@ -6,7 +6,7 @@ import { accessRound, destinationWorkflowId, type AccessCheck, type DestinationS
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
-import { dataset, EndToEnd } from './environment';
+import { dataset, EndToEnd, twelveHoursAhead } from './environment';
 import { Receiver } from './receiver';
 
 const somebodyElse = parseAccountId('somebody-else');
@@ -24,9 +24,6 @@ async function startWorkers(accessCheckAt: string): Promise<void> {
   workers = await Promise.all([endToEnd.startWorker(settings, 'control'), endToEnd.startWorker(settings)]);
 }
 let notices: Readonly<Record<string, string>>;
-
-/** No round begins by itself while the tests run. */
-const twelveHoursAhead = new Date(Date.now() + 12 * 3_600_000).toISOString().slice('yyyy-mm-ddT'.length).slice(0, 5);
 
 async function restartWorkers(accessCheckAt: string): Promise<void> {
   await Promise.all(workers.map((worker) => worker.stop()));

@@ -14,6 +14,12 @@ import { FaultProxy } from './fault-proxy';
 export const datasetId = 'data_platform';
 export const dataset = `${project}.${datasetId}`;
 
+/** A time to check access at each day, at which no round begins by itself while a test runs. */
+export const twelveHoursAhead = new Date(Date.now() + 12 * 3_600_000)
+  .toISOString()
+  .slice('yyyy-mm-ddT'.length)
+  .slice(0, 5);
+
 /** Each stands between the worker and one service. */
 export interface Proxies {
   readonly aws: FaultProxy;

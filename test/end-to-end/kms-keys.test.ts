@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Payload } from '@temporalio/common';
-import { allowWorker, KmsKeys, vendorAccount, type CustomerAccount } from '../../sandbox/aws';
+import { allowWorker, KmsKeys, vendor, type CustomerAccount } from '../../sandbox/aws';
 import { compiled, start, type Running } from '../../sandbox/processes';
 import type { DestinationReport } from '../../src/client/destinations';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
@@ -32,7 +32,7 @@ beforeAll(async () => {
   endToEnd = await EndToEnd.start({ scale: 0.01, shardRows: 500 });
   endpoint = endToEnd.sandbox.environment['AWS_ENDPOINT_URL'] ?? '';
   // In another region than the worker's.
-  kms = new KmsKeys(vendorAccount, endpoint, 'eu-central-1');
+  kms = new KmsKeys(vendor.account, endpoint, 'eu-central-1');
   kmsKeyArn = await kms.create();
   await allowWorker(endpoint, unwrapPolicy(kmsKeyArn));
   oldLine = `2026-11 ${await kms.wrapNew(kmsKeyArn)}`;

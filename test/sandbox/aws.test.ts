@@ -9,7 +9,7 @@ import {
   KmsKeys,
   setUpVendor,
   startAws,
-  vendorAccount,
+  vendor,
   type WorkerKeys,
 } from '../../sandbox/aws';
 import { freePort, type Running } from '../../sandbox/processes';
@@ -215,10 +215,10 @@ test('a bucket with ACLs switched off takes no ACL but the owner’s', async () 
 describe('what KMS has wrapped', () => {
   /** Of the vendor's account, as payload keys are. */
   async function wrapped() {
-    const keys = new KmsKeys(vendorAccount, endpoint, region);
+    const keys = new KmsKeys(vendor.account, endpoint, region);
     const KeyId = await keys.create();
     const CiphertextBlob = Buffer.from((await keys.wrapNew(KeyId)).split(' ')[1] ?? '', 'base64');
-    const decrypt = (changes: Partial<DecryptCommandInput> = {}, credentials = rootOf(vendorAccount)) => {
+    const decrypt = (changes: Partial<DecryptCommandInput> = {}, credentials = rootOf(vendor.account)) => {
       const input = { KeyId, CiphertextBlob, EncryptionContext: wrappingContext, ...changes };
       return new KMSClient({ region, endpoint, credentials }).send(new DecryptCommand(input)).then(
         () => 'decrypted',

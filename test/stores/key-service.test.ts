@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { allowWorker, KmsKeys, setUpVendor, startAws, vendorAccount } from '../../sandbox/aws';
+import { allowWorker, KmsKeys, setUpVendor, startAws, vendor } from '../../sandbox/aws';
 import { freePort, type Running } from '../../sandbox/processes';
 import { isWrapped, parseKeyFile, PayloadKeyUnavailable, type WrappedKey } from '../../src/codec/keys';
 import { unwrapPolicy, type PolicyDocument } from '../../src/dump/policies';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   const port = await freePort();
   endpoint = `http://127.0.0.1:${port}`;
   aws = await startAws(port, () => {});
-  kms = new KmsKeys(vendorAccount, endpoint, region);
+  kms = new KmsKeys(vendor.account, endpoint, region);
   kmsKeyArn = await kms.create();
   const keys = await setUpVendor(endpoint);
   process.env['AWS_ACCESS_KEY_ID'] = keys.accessKeyId;
@@ -80,7 +80,7 @@ test("the key's own policy may refuse, too", async () => {
   const key = onLine(await kms.wrapNew(closed));
   await allowWorker(endpoint, unwrapPolicy(closed));
   expect(await unwrap(key)).toHaveLength(32);
-  const Principal = { AWS: `arn:aws:iam::${vendorAccount}:user/admin` };
+  const Principal = { AWS: `arn:aws:iam::${vendor.account}:user/admin` };
   const Statement = [{ Effect: 'Allow', Principal, Action: 'kms:*', Resource: '*' }];
   await kms.setPolicy(closed, { Version: '2012-10-17', Statement });
   expect(await refusal(key)).toContain("and let the key's own policy not stand against it.");

@@ -1,0 +1,514 @@
+/**
+ * Who calls which of Temporal's methods, held against docs/authorisation.md, and what is seen where one is refused. The
+ * development server authorises everybody: proxies refuse in its place.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { msToTs } from '@temporalio/common/lib/time';
+import { answers, freePort, untilReady } from '../../sandbox/processes';
+import { keepAccessSchedule } from '../../src/access-schedule';
+import { modellingRunSucceeded } from '../../src/client';
+import type { Destinations } from '../../src/client/destinations';
+import { accessRound, taskQueues } from '../../src/contract';
+import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
+import { permissionPolicy, trustPolicy } from '../../src/dump/policies';
+import { dataset, EndToEnd, twelveHoursAhead } from '../end-to-end/environment';
+import type { Armed, Asked } from '../end-to-end/fault-proxy';
+import { eventually } from '../eventually';
+import { codeIn, quotedIn, tableUnder } from './document';
+import type { Method } from './grpc-proxy';
+import { allBut, Identities, only, prints, queuesOfWorkers, type Identity, type Queues, type Said } from './identities';
+
+const workerRows = tableUnder('Workers').map((row) => ({
+  method: codeIn(row['asks for'])[0] ?? '',
+  who: queuesOfWorkers.filter((queues) => row['who']?.split(', ').includes(queues)),
+  outcome: row['without it'] ?? '',
+}));
+const commandRows = tableUnder('Command line').map((row) => ({
+  commands: codeIn(row['command']),
+  methods: codeIn(row['asks for']),
+  outcome: row['without it'] ?? '',
+}));
+
+const listedFor = (queues: Queues): Method[] =>
+  workerRows.flatMap(({ method, who }) => (who.includes(queues) ? [method] : []));
+
+const refusedSentence = /^Temporal refuses it \(Request unauthorized\.\)/m;
+/** Without search attributes. */
+const bareNamespace = 'bare';
+/** Where workers that may poll for some tasks only take none away from others. */
+const sideNamespace = 'aside';
+
+let endToEnd: EndToEnd;
+let destinations: Destinations;
+let identities: Identities;
+/** May do what is listed for them, and nothing else. */
+let control: Identity;
+let copy: Identity;
+/** Their polls are refused, which takes a minute to show. */
+const withoutPolls = new Map<Method, Identity[]>();
+/** They take longer than the server lets a request wait. */
+const slowCommands = new Map<string, Promise<Said>>();
+let longHistory: Promise<void>;
+/** Questions that nobody waits for. They are over before the connection is closed: the client would ask them again. */
+const unanswered: Promise<unknown>[] = [];
+
+beforeAll(async () => {
+  endToEnd = await EndToEnd.start({ scale: 0.01, shardRows: 50 });
+  ({ destinations } = endToEnd);
+  identities = new Identities(endToEnd);
+  const workflowExecutionRetentionPeriod = msToTs('1 day');
+  for (const namespace of [bareNamespace, sideNamespace]) {
+    await endToEnd.client.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+  }
+  [control, copy] = await Promise.all([
+    identities.startWorker('control', only(listedFor('control'))),
+    identities.startWorker('copy', only(listedFor('copy'))),
+  ]);
+  for (const { method, who } of workerRows.filter((row) => row.method.startsWith('Poll'))) {
+    const aside = { TEMPORAL_NAMESPACE: sideNamespace };
+    const begun = who.map((queues) => identities.beginWorker(queues, allBut(method), aside));
+    withoutPolls.set(method, await Promise.all(begun));
+  }
+  const distrusted = await connected('distrusted');
+  const refused = await customerOf('refused');
+  await Promise.all([distrusted.distrust(), refused.distrust()]);
+  for (const method of ['PollWorkflowExecutionUpdate', 'QueryWorkflow']) {
+    slowCommands.set(`connect ${method}`, identities.command(allBut(method), ...refused.connect));
+    slowCommands.set(`check ${method}`, identities.command(allBut(method), 'check', 'distrusted'));
+  }
+  longHistory = makeLongHistory('long');
+});
+
+afterAll(async () => {
+  await Promise.allSettled([...slowCommands.values(), longHistory, ...unanswered]);
+  await identities?.stop();
+  await endToEnd?.stop();
+});
+
+async function customerOf(name: string) {
+  const accountId = parseAccountId(name);
+  const bucket = parseBucketName(`${name}-data`);
+  const account = await endToEnd.sandbox.addCustomer(accountId, bucket, { roleName: name, region: 'us-east-1' });
+  return {
+    connect: ['connect', name, '--role-arn', account.roleArn, '--bucket', bucket, '--tables', 'contacts'],
+    trust: () => account.setTrust(trustPolicy(accountId)),
+    distrust: () => account.setTrust(trustPolicy(parseAccountId('somebody-else'))),
+    allowOnly: (other: string) => account.setPermissions(permissionPolicy(parseBucketName(other))),
+  };
+}
+
+async function connected(name: string) {
+  const customer = await customerOf(name);
+  const { code, stderr } = await identities.command(allBut(), ...customer.connect);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return customer;
+}
+
+const announce = (name: string): Promise<void> =>
+  destinations.modellingRunSucceeded(name, { runId: 'run-1', finishedAt: new Date(), dataset });
+
+const needsAttention = (name: string) =>
+  eventually(
+    () => destinations.status(name),
+    ({ dump }) => dump?.state === 'NeedsAttention',
+    60_000,
+  );
+
+/** Longer than the 256 transactions that the server hands out with a task (its setting `frontend.historyMaxPageSize`). */
+async function makeLongHistory(name: string): Promise<void> {
+  await announce(name);
+  for (let change = 0; change < 140; change++) {
+    await destinations.pause(name);
+    // Each change in a task of its own.
+    await destinations.status(name);
+  }
+}
+
+const isAbout =
+  (name: string, request: RegExp) =>
+  (asked: Asked): boolean =>
+    request.test(`${asked.method} ${asked.path.replace(/\?.*/s, '')}`) && asked.path.includes(name);
+
+interface Held {
+  /** Lets it end. */
+  release(): void;
+}
+
+/** A dump whose clearing waits, so that its activities hear of its end before it is over. */
+async function dumpHeldAt(name: string, hold: () => Armed): Promise<Held> {
+  await connected(name);
+  const held = hold();
+  const clearing = endToEnd.proxies.storage.arm({
+    matches: (asked) => asked.path.includes(`prefix=${name}/`) && !asked.path.includes('contacts'),
+    effect: { kind: 'hold', side: 'request' },
+  });
+  await announce(name);
+  await held.hit;
+  return {
+    release: () => {
+      held.release();
+      clearing.release();
+    },
+  };
+}
+
+const extracting = (name: string): Promise<Held> =>
+  dumpHeldAt(name, () =>
+    endToEnd.proxies.bigquery.arm({
+      matches: isAbout(name, /\/jobs\//),
+      effect: { kind: 'rewrite', change: (answer) => answer.replace(/"state":"\w+"/, '"state":"RUNNING"') },
+      times: Infinity,
+    }),
+  );
+
+const copying = (name: string): Promise<Held> =>
+  dumpHeldAt(name, () =>
+    endToEnd.proxies.aws.arm({
+      matches: isAbout(name, /^PUT .*\.ndjson\.gz$/),
+      effect: { kind: 'hold', side: 'request' },
+      times: Infinity,
+    }),
+  );
+
+const calls = ({ proxy }: Identity, method: Method): Promise<boolean> =>
+  eventually(
+    async () => proxy.called.has(method),
+    (isCalled) => isCalled,
+    60_000,
+  );
+
+describe('a worker that copies', () => {
+  test('tells that it is done', async () => {
+    await connected('copied');
+    await announce('copied');
+    expect(await calls(copy, 'RespondActivityTaskCompleted')).toBe(true);
+  });
+
+  test('tells of a failure', async () => {
+    const customer = await connected('denied');
+    await customer.allowOnly('another-bucket');
+    await announce('denied');
+    await needsAttention('denied');
+    expect(await calls(copy, 'RespondActivityTaskFailed')).toBe(true);
+  });
+
+  test('tells that it was cancelled', async () => {
+    const dump = await copying('cancelled');
+    await destinations.abandon('cancelled');
+    expect(await calls(copy, 'RespondActivityTaskCanceled')).toBe(true);
+    dump.release();
+  });
+});
+
+describe('the command', () => {
+  const account = 'operated';
+  let connect: readonly string[];
+
+  beforeAll(async () => {
+    const customer = await connected(account);
+    ({ connect } = customer);
+    await customer.distrust();
+    await announce(account);
+    await needsAttention(account);
+    await customer.trust();
+    // Temporal's list is a moment behind.
+    await eventually(
+      () => destinations.overview({ limit: 1, state: 'NeedsAttention' }),
+      ({ customers }) => customers.length > 0,
+    );
+  });
+
+  const argsOf = (command: string): readonly string[] => {
+    const [name = '', ofAccount] = command.split(' ');
+    if (name === 'status' && ofAccount === undefined) return ['status'];
+    if (name === 'connect') return connect;
+    return [name, account, ...(name === 'run-succeeded' ? ['--run-id', 'run-2', '--dataset', dataset] : [])];
+  };
+  const listedForCommand = (command: string): Method[] =>
+    commandRows.flatMap(({ commands, methods }) => (commands.includes(command) ? methods : []));
+
+  const refused = commandRows.filter(({ outcome }) => outcome === 'refused');
+  test.each(refused.flatMap(({ commands, methods }) => commands.map((command) => [command, methods] as const)))(
+    '%s is refused without each of %j; with what is listed it is done',
+    async (command, methods) => {
+      const refusals = methods.map((method) => identities.command(allBut(method), ...argsOf(command)));
+      for (const { code, stdout, stderr } of await Promise.all(refusals)) {
+        expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+        expect(stderr).toMatch(refusedSentence);
+      }
+      const { code, stderr, called } = await identities.command(only(listedForCommand(command)), ...argsOf(command));
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(called).toEqual(expect.arrayContaining([...methods]));
+    },
+  );
+
+  /** What is done all the same, or in part, by command and method. */
+  const others: Readonly<Record<string, () => Promise<void>>> = {
+    'status QueryWorkflow': async () => {
+      const { code, stdout } = await identities.command(allBut('QueryWorkflow'), 'status');
+      expect(code).toBe(0);
+      expect(stdout).toContain('NeedsAttention');
+      expect(stdout).not.toContain('BucketAccessDenied');
+      expect((await identities.command(allBut(), 'status')).stdout).toContain('BucketAccessDenied');
+    },
+    'connect PollWorkflowExecutionUpdate': () => expectRefusedLate('connect PollWorkflowExecutionUpdate'),
+    'check PollWorkflowExecutionUpdate': () => expectRefusedLate('check PollWorkflowExecutionUpdate'),
+    'connect QueryWorkflow': () => expectSilence('connect QueryWorkflow'),
+    'check QueryWorkflow': () => expectSilence('check QueryWorkflow'),
+  };
+  const partly = commandRows.filter(({ outcome }) => outcome !== 'refused');
+  const cases = partly.flatMap(({ commands, methods }) =>
+    commands.flatMap((command) => methods.map((method) => `${command} ${method}`)),
+  );
+
+  test.each(cases)('%s', async (commandAndMethod) => {
+    const tried = others[commandAndMethod] ?? (() => Promise.reject(new Error('Nobody tries it')));
+    await expect(tried()).resolves.toBeUndefined();
+  });
+
+  async function expectRefusedLate(commandAndMethod: string): Promise<void> {
+    const { code, stdout, stderr } = (await slowCommands.get(commandAndMethod)) ?? {};
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^Refused so far \(attempt 1: RoleNotAssumable\)/);
+    expect(stderr).toMatch(refusedSentence);
+  }
+
+  async function expectSilence(commandAndMethod: string): Promise<void> {
+    const { code, stderr } = (await slowCommands.get(commandAndMethod)) ?? {};
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^The vendor role may not assume the customer role/);
+  }
+});
+
+test('the pipeline needs one method, and is told where it may not call it', async () => {
+  const [{ 'asks for': asksFor, 'without it': outcome } = {}] = tableUnder('Pipeline');
+  const [method = ''] = codeIn(asksFor);
+  const before = process.env['TEMPORAL_ADDRESS'];
+  const announceThrough = async (grants: (called: Method) => boolean) => {
+    const proxy = await identities.proxyWith(grants);
+    process.env['TEMPORAL_ADDRESS'] = proxy.address;
+    try {
+      await modellingRunSucceeded('piped', { runId: 'run-1', finishedAt: new Date(), dataset });
+    } finally {
+      if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
+      else process.env['TEMPORAL_ADDRESS'] = before;
+    }
+  };
+  await announceThrough((called) => called === method);
+  const refused = announceThrough(allBut(method));
+  await expect(refused).rejects.toMatchObject({
+    name: codeIn(outcome)[0],
+    message: expect.stringContaining(quotedIn(outcome)[0] ?? '') as string,
+  });
+});
+
+test('the codec server asks nobody: a key file is all that it has', async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'codec-'));
+  const keyFile = path.join(folder, 'keys');
+  await writeFile(keyFile, `2026-11 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  const port = await freePort();
+  const codec = await identities.begin(['codec-server.js'], allBut(), {
+    PAYLOAD_KEY_FILE: keyFile,
+    CODEC_SERVER_ORIGIN: 'http://localhost:8233',
+    CODEC_SERVER_PORT: String(port),
+  });
+  await untilReady(codec.running, answers(`http://127.0.0.1:${port}`));
+  const response = await fetch(`http://127.0.0.1:${port}/decode`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin: 'http://localhost:8233' },
+    body: '{"payloads":[]}',
+  });
+  expect(response.status).toBe(200);
+  expect([...codec.proxy.called]).toEqual([]);
+  await codec.running.stop();
+  await rm(folder, { recursive: true });
+});
+
+test('a versioned worker asks for nothing more', async () => {
+  const versioned = { TEMPORAL_WORKER_BUILD_ID: 'build-1' };
+  const worker = await identities.beginWorker('control', only(listedFor('control')), versioned);
+  await prints(worker, 'RUNNING');
+  await calls(worker, 'PollWorkflowTaskQueue');
+  await calls(worker, 'PollActivityTaskQueue');
+  await worker.running.stop();
+  expect([...worker.proxy.refused]).toEqual([]);
+});
+
+describe('a worker without', () => {
+  test('nothing but what is listed was asked for until now', async () => {
+    await longHistory;
+    expect([...control.proxy.refused, ...copy.proxy.refused]).toEqual([]);
+  });
+
+  afterEach(() => {
+    control.proxy.grants = only(listedFor('control'));
+  });
+
+  async function expectEnd(worker: Identity, outcome: string): Promise<void> {
+    expect(await worker.running.exited).toBe(1);
+    const sentences = quotedIn(outcome);
+    expect(sentences).not.toEqual([]);
+    for (const sentence of sentences) expect(worker.running.output()).toContain(sentence);
+  }
+
+  /** The control worker is refused it, and its log says so. */
+  const logs =
+    (provoke: () => Promise<unknown>) =>
+    async (method: Method, outcome: string): Promise<void> => {
+      let heard = '';
+      control.running.listen((text) => (heard += text));
+      control.proxy.grants = allBut(method);
+      await provoke();
+      const [said = ''] = quotedIn(outcome);
+      expect(said).not.toBe('');
+      await eventually(
+        async () => heard.includes(said),
+        (isSaid) => isSaid,
+        30_000,
+      );
+      expect(control.proxy.refused.has(method)).toBe(true);
+    };
+
+  /** The answer may never come. */
+  const ask = async (question: () => Promise<unknown>): Promise<void> =>
+    void unanswered.push(endToEnd.client.withDeadline(Date.now() + 10_000, question).catch(() => undefined));
+  const askAboutLong = (): Promise<void> => ask(() => destinations.status('long'));
+
+  const ofAttributes = ['ListSearchAttributes', 'CountWorkflowExecutions', 'AddSearchAttributes'];
+  const endsWithout = async (queues: Queues, outcome: string, refused: readonly Method[], namespace = 'default') =>
+    expectEnd(await identities.beginWorker(queues, allBut(...refused), { TEMPORAL_NAMESPACE: namespace }), outcome);
+  const startsWithout = async (...refused: Method[]): Promise<Identity> => {
+    const worker = await identities.startWorker('control', allBut(...refused));
+    await worker.running.stop();
+    return worker;
+  };
+
+  /** It says so at its start, and starts. */
+  const warnsWithout =
+    (ACCESS_CHECK_AT: string): Tried =>
+    async (method, outcome) => {
+      const worker = await identities.startWorker('control', allBut(method), { ACCESS_CHECK_AT });
+      await worker.running.stop();
+      expect(worker.proxy.refused).toContain(method);
+      const [warning = ''] = quotedIn(outcome);
+      expect(worker.running.output()).toContain(
+        `The schedule ${accessRound.scheduleId} of the namespace default ${warning}`,
+      );
+      asControl(worker);
+    };
+
+  /** The same where somebody has made the schedule, for another time than any that workers are given here. */
+  const warnsOfScheduleWithout =
+    (accessCheckAt: string): Tried =>
+    async (...tried) => {
+      const sixHoursAhead = { hour: (new Date().getUTCHours() + 6) % 24, minute: 0 };
+      await keepAccessSchedule(endToEnd.client, sixHoursAhead, (problem) => expect(problem).toBe(''));
+      await warnsWithout(accessCheckAt)(...tried);
+    };
+
+  /** Begun as the schedule begins it. */
+  const beginRound = () =>
+    endToEnd.client.workflow.start('accessRound', {
+      workflowId: accessRound.workflowId,
+      taskQueue: taskQueues.control,
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+    });
+
+  /** What it called, control workers call. */
+  const asControl = ({ proxy }: Identity): void => {
+    for (const called of proxy.called) control.proxy.called.add(called);
+  };
+
+  type Tried = (method: Method, outcome: string, who: readonly Queues[]) => Promise<void>;
+
+  const endsWithoutPolls: Tried = async (method, outcome) => {
+    for (const worker of withoutPolls.get(method) ?? []) await expectEnd(worker, outcome);
+  };
+
+  /** What takes long comes last. A new row of the document needs a new trial. */
+  const trials: Readonly<Record<Method, Tried>> = {
+    DescribeNamespace: async (method, outcome, who) => {
+      await Promise.all(who.map((queues) => endsWithout(queues, outcome, [method])));
+    },
+    ListSearchAttributes: async (_method, outcome) => {
+      const { proxy } = await startsWithout('ListSearchAttributes', 'AddSearchAttributes');
+      for (const instead of codeIn(outcome)) expect(proxy.called).toContain(instead);
+    },
+    CountWorkflowExecutions: (_method, outcome) => endsWithout('control', outcome, ofAttributes),
+    AddSearchAttributes: async (method, outcome) => {
+      await startsWithout(method);
+      await endsWithout('control', outcome, [method], bareNamespace);
+    },
+    CreateSchedule: warnsWithout(twelveHoursAhead),
+    DescribeSchedule: warnsOfScheduleWithout(twelveHoursAhead),
+    UpdateSchedule: warnsOfScheduleWithout(twelveHoursAhead),
+    DeleteSchedule: warnsOfScheduleWithout('off'),
+    RespondWorkflowTaskCompleted: logs(() => announce('stands-still')),
+    // No account gives such an id: the task fails.
+    RespondWorkflowTaskFailed: logs(() =>
+      endToEnd.client.workflow.start('destination', {
+        workflowId: 'destination/of/nobody',
+        taskQueue: taskQueues.control,
+      }),
+    ),
+    RespondQueryTaskCompleted: logs(askAboutLong),
+    RespondActivityTaskCompleted: logs(() => ask(() => destinations.check('cancelled'))),
+    RespondActivityTaskFailed: logs(() => announce('distrusted')),
+    RespondActivityTaskCanceled: logs(async () => {
+      const dump = await extracting('abandoned');
+      await destinations.abandon('abandoned');
+      await eventually(
+        async () => endToEnd.proxies.bigquery.recorded.some(isAbout('abandoned', /\/cancel$/)),
+        (isCancelled) => isCancelled,
+      );
+      dump.release();
+    }),
+    RecordActivityTaskHeartbeat: logs(async () => {
+      const dump = await extracting('beats');
+      await eventually(
+        async () => control.proxy.refused.has('RecordActivityTaskHeartbeat'),
+        (isRefused) => isRefused,
+      );
+      dump.release();
+    }),
+    ListWorkflowExecutions: logs(beginRound),
+    SignalWorkflowExecution: logs(beginRound),
+    ShutdownWorker: async (method) => {
+      const worker = await identities.startWorker('copy', allBut(method));
+      await worker.running.stop();
+      expect(await worker.running.exited).toBe(0);
+      expect(worker.proxy.refused).toContain(method);
+    },
+    PollWorkflowTaskQueue: endsWithoutPolls,
+    PollActivityTaskQueue: endsWithoutPolls,
+    GetWorkflowExecutionHistory: async (method, outcome) => {
+      // Until it stops, the worker that made the history knows it.
+      await control.running.stop();
+      const another = await identities.startWorker('control', allBut(method));
+      await askAboutLong();
+      await prints(another, quotedIn(outcome)[0] ?? '');
+      asControl(another);
+    },
+  };
+
+  test.each(Object.keys(trials))('%s', async (method) => {
+    const { outcome = '', who = [] } = workerRows.find((row) => row.method === method) ?? {};
+    await expect(trials[method]?.(method, outcome, who)).resolves.toBeUndefined();
+  });
+
+  test('no row of the document is left out, and none invented', () => {
+    expect(Object.keys(trials).toSorted()).toEqual(workerRows.map(({ method }) => method).toSorted());
+  });
+
+  test('each method of the document is called by whom it is listed for', async () => {
+    await copy.running.stop();
+    const seen = ({ proxy }: Identity) => [...proxy.called].filter((method) => method !== 'GetSystemInfo').toSorted();
+    // Only where listing is refused.
+    const listed = listedFor('control').filter((method) => method !== 'CountWorkflowExecutions');
+    expect(seen(control)).toEqual(listed.toSorted());
+    expect(seen(copy)).toEqual(listedFor('copy').toSorted());
+  });
+});
