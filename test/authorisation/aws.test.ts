@@ -6,9 +6,11 @@ import {
   PutUserPolicyCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { CustomerAccount, setUpVendor, startAws, vendor } from '../../sandbox/aws';
+import { CustomerAccount, KmsKeys, setUpVendor, startAws, vendor } from '../../sandbox/aws';
 import { freePort, type Running } from '../../sandbox/processes';
 import { createCheckAccess } from '../../src/activities/check-access';
+import { parseKeyFile } from '../../src/codec/keys';
+import { KeyOpener } from '../../src/codec/open-keys';
 import { isFailureType } from '../../src/contract';
 import { parseAccountId, parseBucketName, parseDestination } from '../../src/dump/inputs';
 import {
@@ -19,8 +21,9 @@ import {
   type PolicyDocument,
 } from '../../src/dump/policies';
 import { S3CustomerBuckets } from '../../src/stores/customer-bucket';
+import { KmsKeyService } from '../../src/stores/key-service';
 import { dumpEnvironment } from '../fakes';
-import { codeIn, policiesUnder, tableUnder } from './document';
+import { codeIn, policiesUnder, quotedIn, tableUnder } from './document';
 
 const named = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ENDPOINT_URL'] as const;
 const before = Object.fromEntries(named.map((name) => [name, process.env[name]]));
@@ -205,6 +208,20 @@ test('a role of our own account is not assumed, whatever it trusts and whoever g
   if (allow === undefined) throw new Error('The vendor role has no policy');
   await setVendorPolicy(policyOf(allow));
   expect(await proven({ ...customer, account: { roleArn } })).toBe('BucketAccessDenied');
+});
+
+test('a process that may not open its payload keys does not start; with what the document grants it may', async () => {
+  const [{ 'without it': outcome } = {}, ...others] = tableUnder('Payload keys');
+  expect(others).toEqual([]);
+  const keys = new KmsKeys(vendor.account, endpoint, 'eu-west-1');
+  const kmsKeyArn = await keys.create();
+  const file = parseKeyFile(`2026-11 ${await keys.wrapNew(kmsKeyArn)}`);
+  const open = () => new KeyOpener(() => new KmsKeyService()).open(file);
+  const [sentence = 'nothing'] = quotedIn(outcome);
+  await expect(open()).rejects.toThrow(sentence);
+  const [policy] = policiesUnder('Payload keys');
+  await setWorkerPolicy(JSON.parse(JSON.stringify(policy).replace(/arn:aws:kms:[^"]+/, kmsKeyArn)) as PolicyDocument);
+  expect((await open()).current.id).toBe('2026-11');
 });
 
 const narrowings = tableUnder('The vendor role, narrower still');
