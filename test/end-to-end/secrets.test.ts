@@ -11,7 +11,7 @@ import type { DumpReport } from '../../src/client/destinations';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
-import { dataset, EndToEnd } from './environment';
+import { dataset, EndToEnd, twelveHoursAhead } from './environment';
 import type { Asked, Effect } from './fault-proxy';
 import { plainText } from './plain-text';
 
@@ -63,7 +63,7 @@ const isShard = ({ method, path }: Asked): boolean => method === 'PUT' && path.i
 
 async function startWorker(): Promise<Running> {
   const worker = await endToEnd.startWorker({
-    ...{ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '1' },
+    ...{ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '1', ACCESS_CHECK_AT: twelveHoursAhead },
     ...{ NOTICE_URL: noticeUrl, NOTICE_SECRET: `whsec_${noticeSecret}` },
   });
   note('log', worker.output());
@@ -122,6 +122,10 @@ async function noteWhatTemporalShows(): Promise<void> {
     note(`description ${workflowId}`, await handle.describe());
     note(`history ${workflowId}`, await handle.fetchHistory());
     if (status.name === 'RUNNING') note(`details ${workflowId}`, await handle.query('__temporal_workflow_metadata'));
+  }
+  const { schedule } = endToEnd.client;
+  for await (const { scheduleId } of schedule.list()) {
+    note(`schedule ${scheduleId}`, await schedule.getHandle(scheduleId).describe());
   }
 }
 
@@ -214,6 +218,7 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   expect(shownAt('heartbeat')).toContain('doneShards');
   expect(shownAt('last failure').includes(withoutKeyId)).toBe(true);
   expect(shownAt('list destination/')).toContain(account);
+  expect(shownAt('schedule s3-destination-access-round')).toContain('ACCESS_CHECK_AT');
   expect(shownAt('log').includes(withoutKeyId)).toBe(true);
   expect(shownAt('command status')).toContain('RoleNotAssumable');
   expect(shownAt('notice')).toContain('dump.needs-attention');
