@@ -79,6 +79,15 @@ class Recorder {
     await this.keep('destination-abandoned', destinationWorkflowId(accountId));
   }
 
+  async extractingAndAbandoned(): Promise<void> {
+    const { accountId } = await this.connected('extracting');
+    await this.run(accountId, 'run-1');
+    await this.until(accountId, ({ dump }) => dump?.tables['companies']?.state === 'extracting');
+    await this.destinations.abandon(accountId);
+    await this.ended(accountId, 1);
+    await this.keepDump('dump-abandoned-extracting', accountId);
+  }
+
   async parkedAndTerminated(): Promise<void> {
     const { accountId, customer } = await this.parked('terminated');
     await customer.setTrust(trustPolicy(accountId));
@@ -254,6 +263,7 @@ const paths = [
   'parkedAndSuperseded',
   'parkedAndCancelled',
   'parkedAndAbandoned',
+  'extractingAndAbandoned',
   'parkedAndTerminated',
   'pausedAndResumed',
   'tableParkedAndRetried',
@@ -277,8 +287,11 @@ async function startReceiver(): Promise<{ url: string }> {
 
 const isParked = ({ state }: { state: string }): boolean => state === 'NeedsAttention';
 
+/** An extraction hears within two seconds that its dump is given up. */
+const jobDelayMs = 3000;
+
 async function main(): Promise<void> {
-  const sandbox = await Sandbox.start({ ports: 'free', say: console.log, shardRows: 20, jobDelayMs: 100 });
+  const sandbox = await Sandbox.start({ ports: 'free', say: console.log, shardRows: 20, jobDelayMs });
   try {
     await mkdir(folder, { recursive: true });
     const { bigquery, storage } = sandbox;

@@ -1,4 +1,10 @@
-import { proxyActivities, proxyLocalActivities, type ActivityOptions } from '@temporalio/workflow';
+import {
+  ActivityCancellationType,
+  patched,
+  proxyActivities,
+  proxyLocalActivities,
+  type ActivityOptions,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities';
 import { taskQueues, type AccountId } from '../contract';
 import {
@@ -65,7 +71,7 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
     assumeCustomerRole: (summary, ...args) =>
       proxies.assumeCustomerRole.executeWithOptions({ ...options.assumeCustomerRole, summary, priority }, args),
     extractTable: (summary, ...args) =>
-      proxies.extractTable.executeWithOptions({ ...options.extractTable, summary, priority }, args),
+      proxies.extractTable.executeWithOptions({ ...options.extractTable, ...endsFirst(), summary, priority }, args),
     copyShards: (summary, ...args) =>
       proxies.copyShards.executeWithOptions({ ...options.copyShards, summary, priority }, args),
     uploadSchema: (summary, ...args) =>
@@ -78,6 +84,10 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
       proxies.sendNotice.executeWithOptions({ ...options.sendNotice, summary, priority }, args),
   };
 }
+
+/** Cancelled, it returns when it has ended or, where its worker has died, when its heartbeats are missed. */
+const endsFirst = (): ActivityOptions =>
+  patched('extraction-ends-first') ? { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED } : {};
 
 /** A setting of the worker, which a workflow cannot read: a local activity costs one event and no round trip. */
 export const { noticesAreOn } = proxyLocalActivities<Activities>({

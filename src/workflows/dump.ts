@@ -114,10 +114,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
   }
 
   async function deliverTable(table: TableName): Promise<DeliveredTable> {
-    const staged = await untilMended(table, () => {
-      progress.extracting(table);
-      return activities.extractTable(`${table}: extract`, { dataset: run.dataset, table, snapshotMs });
-    });
+    const staged = await untilMended(table, () => extract(table));
     await copyTable(table, staged);
     await untilMended(table, () => {
       progress.uploadingSchema(table, staged);
@@ -125,6 +122,19 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     });
     progress.delivered(table, staged);
     return { table, shardCount: staged.shardCount };
+  }
+
+  /** One that is cancelled is waited for: its job might write into staging that has been cleared. */
+  async function extract(table: TableName): Promise<StagedTable> {
+    progress.extracting(table);
+    try {
+      return await activities.extractTable(`${table}: extract`, { dataset: run.dataset, table, snapshotMs });
+    } catch (error) {
+      const { consideredCancelled, cancelRequested } = CancellationScope.current();
+      // However it ended, nobody is to mend it any more.
+      if (consideredCancelled) await cancelRequested;
+      throw error;
+    }
   }
 
   /** The table is never extracted again: other shard boundaries than those already delivered would corrupt the folder. */

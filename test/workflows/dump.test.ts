@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowFailedError } from '@temporalio/client';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities';
 import { dumpWorkflowId, taskQueues, type FolderName } from '../../src/contract';
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
@@ -410,6 +410,56 @@ test('a dump that is given up at work cancels its activities, writes no receipt 
   });
   expect(calls).not.toContain('commitReceipt');
   expect(calls.at(-1)).toBe('clearStaging');
+});
+
+test('a dump that is given up clears staging when its extractions have ended, and not before', async () => {
+  const [heard, ended] = [gate(), gate()];
+  const { activities, calls } = scripted({
+    extractTable: async ({ table }) => {
+      try {
+        return await untilCancelled();
+      } finally {
+        heard.open();
+        await ended.opened;
+        calls.push(`end of ${table}`);
+      }
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    const handle = await startDump();
+    await eventually(
+      async () => calls.length,
+      (count) => count >= 3,
+    );
+    await handle.signal(abandonSignal);
+    await heard.opened;
+    ended.open();
+    expect(await failureOf(handle)).toMatchObject({ type: 'Abandoned' });
+  });
+  expect(calls.slice(3, 5).toSorted()).toEqual(['end of companies', 'end of events']);
+  expect(calls.slice(5)).toEqual(['clearStaging']);
+});
+
+test('a cancelled dump is cancelled however its extractions end', async () => {
+  const { activities, calls } = scripted({
+    extractTable: ({ table }) =>
+      untilCancelled().catch(() => {
+        throw table === 'events'
+          ? needsAttention('WarehouseAccessDenied')
+          : ApplicationFailure.nonRetryable('BigQuery is down');
+      }),
+  });
+  await environment.withWorker(activities, async () => {
+    const handle = await startDump();
+    await eventually(
+      async () => calls.length,
+      (count) => count >= 3,
+    );
+    await handle.cancel();
+    expect(await failureOf(handle)).toBeInstanceOf(CancelledFailure);
+    const { tables } = await handle.query(dumpStatusQuery);
+    expect(tables['events']).toEqual({ state: 'extracting' });
+  });
 });
 
 test('a dump cannot be given up once its receipt is asked for, and says so', async () => {
