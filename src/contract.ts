@@ -208,6 +208,8 @@ export interface DumpStatus {
   readonly step: string;
   readonly stepFault?: Fault;
   readonly tables: Readonly<Record<string, TableProgress>>;
+  /** Why staging was not cleared, if it was not: it is left to the bucket's lifecycle rule. */
+  readonly stagingLeft?: string;
   /** Answers to messages that could not be followed, newest last. */
   readonly notes: readonly string[];
 }

@@ -11,7 +11,7 @@ import type {
 import { bytesText } from '../dump/text';
 
 export function dumpDetails(status: DumpStatus): string {
-  const { accountId, folder, run, state, step, stepFault, tables, notes } = status;
+  const { accountId, folder, run, state, step, stepFault, tables, stagingLeft, notes } = status;
   const rows = Object.entries(tables).map(([table, progress]) => tableRow(table, progress));
   const faults = [
     ...(stepFault === undefined ? [] : [faultSection(step, stepFault)]),
@@ -28,6 +28,9 @@ export function dumpDetails(status: DumpStatus): string {
     '|---|---|---:|---:|',
     ...rows,
     ...faults.flatMap((section) => ['', section]),
+    ...(stagingLeft === undefined
+      ? []
+      : ['', `Staging was not cleared and is left to the bucket's lifecycle rule: ${code(stagingLeft)}`]),
     ...ending(notes),
   );
 }

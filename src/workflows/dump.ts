@@ -170,13 +170,14 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
     );
   }
 
-  /** Also after a cancellation. What cannot be cleared is left to the bucket's lifecycle rule. */
+  /** Also after a cancellation. What cannot be cleared is left to the bucket's lifecycle rule, and told in the details. */
   async function clearStaging(): Promise<void> {
     await CancellationScope.nonCancellable(async () => {
       try {
         await activities.clearStaging('clear staging');
       } catch (error) {
         log.warn('Staging is left to the lifecycle rule', { error });
+        progress.leftStaging(endingFailure(error).message);
       }
     });
   }

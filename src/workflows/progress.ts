@@ -22,6 +22,7 @@ export class DumpProgress {
   private step = 'assume role';
   private stepFault: Fault | undefined;
   private readonly tables: Map<TableName, TableProgress>;
+  private stagingLeft: string | undefined;
   private readonly notes: string[] = [];
 
   constructor(
@@ -43,6 +44,7 @@ export class DumpProgress {
       step: this.step,
       ...(this.stepFault === undefined ? {} : { stepFault: this.stepFault }),
       tables: Object.fromEntries(this.tables),
+      ...(this.stagingLeft === undefined ? {} : { stagingLeft: this.stagingLeft }),
       notes: this.notes,
     };
   }
@@ -98,6 +100,11 @@ export class DumpProgress {
   note(text: string): void {
     this.notes.push(text);
     if (this.notes.length > notesMax) this.notes.shift();
+    this.publish();
+  }
+
+  leftStaging(why: string): void {
+    this.stagingLeft = why;
     this.publish();
   }
 

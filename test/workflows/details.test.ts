@@ -109,6 +109,12 @@ test('hostile faults and notes stay in their code spans', () => {
   expectHarmless(outside, 1);
 });
 
+test('staging that was not cleared is told, with what to change', () => {
+  const outside = linesOf(dumpDetails({ ...dump, stagingLeft: fault.remedy }));
+  expect(outside).toContain(`Staging was not cleared and is left to the bucket's lifecycle rule: \`${fault.remedy}\``);
+  expectHarmless(linesOf(dumpDetails({ ...dump, tables: {}, stagingLeft: hostile })), 0);
+});
+
 test('hostile names stay in their table cells and code spans', () => {
   const outside = linesOf(
     dumpDetails({ ...dump, run: { ...run, runId: hostile }, tables: { [hostile]: { state: 'waiting' } } }),

@@ -497,14 +497,19 @@ test('a reason that is no text is answered in the status and gives nothing up', 
   });
 });
 
-test('staging that cannot be cleared does not undo a delivered dump', async () => {
+test('staging that cannot be cleared does not undo a delivered dump, and the status says why', async () => {
   const { activities } = scripted({
     clearStaging: async () => {
       throw needsAttention('StagingAccessDenied');
     },
   });
   await environment.withWorker(activities, async () => {
-    await expect((await startDump()).result()).resolves.toMatchObject({ outcome: 'delivered' });
+    const handle = await startDump();
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'delivered' });
+    expect(await handle.query(dumpStatusQuery)).toMatchObject({
+      state: 'Delivered',
+      stagingLeft: 'StagingAccessDenied: mend it',
+    });
   });
 });
 
