@@ -105,10 +105,8 @@ const quoted = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\
 
 /** A shard's body, of the stored CRC32C. */
 const hello = {
-  open: () => new FakeBytes(['hello']),
-  readFailure: (error: unknown): Error => new Error(String(error)),
-  sizeBytes: 5,
-  crc32c: 'mnG7TA==',
+  open: async () => new FakeBytes(['hello']),
+  readFailure: (error: unknown) => error as Error,
 };
 
 test('a put needs s3:PutObjectAcl, and the policy to set is named', async () => {
