@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createCertificate, type Certificate } from '../../sandbox/certificate';
 import { runToEnd } from '../arguments';
+import { run } from '../../sandbox/toolchain';
 import { cpuSecondsOf } from '../cpu-seconds';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
 import { readOptions, usage, type BenchOptions } from './options';
@@ -63,6 +64,8 @@ async function stage({ folder, cases }: Bench): Promise<void> {
   } finally {
     await servers.stop();
   }
+  // Or the disk would still be busy with it while the first copies are measured.
+  await run('sync', []);
 }
 
 async function compare(bench: Bench, certificate: Certificate | undefined): Promise<ByCase> {
