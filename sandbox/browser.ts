@@ -25,7 +25,7 @@ const thisMachine = (): BrowserPlaces => ({
     '/Applications/Chromium.app/Contents/MacOS/Chromium',
     '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
   ],
-  downloads: path.join(cacheFolder, 'playwright-browsers'),
+  downloads: path.join(cacheFolder(), 'playwright-browsers'),
 });
 
 const namesOnPath = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];

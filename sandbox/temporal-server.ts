@@ -94,7 +94,7 @@ async function withDownloadOrTool(
   const found = findTool(tool);
   if (found !== undefined) return startServer({ type: 'existing-path', path: found });
   try {
-    return await startServer({ type: 'cached-download', downloadDir: cacheFolder });
+    return await startServer({ type: 'cached-download', downloadDir: cacheFolder() });
   } catch {
     say(`The download of ${tool.name} did not succeed; it is made from its package registry instead.`);
   }

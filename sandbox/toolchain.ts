@@ -3,21 +3,21 @@
  * where it is nowhere, it is built or installed from its language's package registry, once.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** Something that the user must do. The message is the sentence that says what. */
 export class SandboxError extends Error {
   override readonly name = 'SandboxError';
 }
 
-export const cacheFolder = path.join(
+export const cacheFolder = (): string =>
   process.env['S3_DESTINATION_CACHE'] ??
-    path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 's3-destination'),
-);
+  path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 's3-destination');
 
-interface Tool {
+export interface Tool {
   readonly name: string;
   readonly version: string;
   /** The environment variable by which the user gives it. */
@@ -186,7 +186,7 @@ export const rclone: Tool = {
 };
 
 const toolFolder = (tool: Tool): string =>
-  path.join(cacheFolder, `${tool.name}-${tool.version}-${process.platform}-${process.arch}`);
+  path.join(cacheFolder(), `${tool.name}-${tool.version}-${process.platform}-${process.arch}`);
 
 /** Where the tool is, if it is anywhere: given, on the PATH, or in the cache. */
 export function findTool(tool: Tool): string | undefined {
@@ -203,8 +203,14 @@ export function findTool(tool: Tool): string | undefined {
   return onPath ?? (isExecutable(cached) && !existsSync(incompleteMarker(tool)) ? cached : undefined);
 }
 
-/** Beside a tool's folder while it is being installed, and after an install that was interrupted. */
+/**
+ * Beside a tool's folder while it is being installed, and after an install that was interrupted. Who installs touches it
+ * every few seconds, so that another program, such as `npm test` beside the demo, waits for it.
+ */
 const incompleteMarker = (tool: Tool): string => `${toolFolder(tool)}.incomplete`;
+
+const touchEveryMs = 5_000;
+const interruptedAfterMs = 30_000;
 
 /** Where the tool is, after installing it if need be. */
 export async function ensureTool(tool: Tool, say: (line: string) => void): Promise<string> {
@@ -213,22 +219,49 @@ export async function ensureTool(tool: Tool, say: (line: string) => void): Promi
 
 async function installTool(tool: Tool, say: (line: string) => void): Promise<string> {
   requirePresent(tool);
+  mkdirSync(cacheFolder(), { recursive: true });
+  if (!claimInstall(tool)) {
+    say(`${tool.name} ${tool.version} is being installed by another program: waiting for it.`);
+    while (isBeingInstalled(tool)) await delay(500);
+    return ensureTool(tool, say);
+  }
   const folder = toolFolder(tool);
-  mkdirSync(cacheFolder, { recursive: true });
   say(`Installing ${tool.name} ${tool.version} into ${folder}: ${tool.minutes}, once.`);
-  // A venv knows its own path, so it is made in place; whatever is left of an interrupted install goes first.
-  writeFileSync(incompleteMarker(tool), '');
-  rmSync(folder, { recursive: true, force: true });
+  const touching = setInterval(() => touch(incompleteMarker(tool)), touchEveryMs);
   try {
+    // A venv knows its own path, so it is made in place; whatever is left of an interrupted install goes first.
+    rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     await sayingThatItGoesOn(`installing ${tool.name}`, say, () => tool.install(folder));
-    rmSync(incompleteMarker(tool));
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw new SandboxError(`Could not install ${tool.name}: ${(error as Error).message}`);
+  } finally {
+    clearInterval(touching);
+    rmSync(incompleteMarker(tool), { force: true });
   }
   return path.join(folder, tool.executable);
 }
+
+/** Whether it is ours to install: nobody else is at it. */
+function claimInstall(tool: Tool): boolean {
+  try {
+    writeFileSync(incompleteMarker(tool), '', { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (isBeingInstalled(tool)) return false;
+    touch(incompleteMarker(tool));
+    return true;
+  }
+}
+
+function isBeingInstalled(tool: Tool): boolean {
+  const { mtimeMs = 0 } = statSync(incompleteMarker(tool), { throwIfNoEntry: false }) ?? {};
+  return Date.now() - mtimeMs < interruptedAfterMs;
+}
+
+const touch = (file: string): void => utimesSync(file, new Date(), new Date());
 
 /** Does `work` and meanwhile says every 20 seconds that it goes on. */
 export async function sayingThatItGoesOn(

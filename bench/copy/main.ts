@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createCertificate, type Certificate } from '../../sandbox/certificate';
-import { runToEnd } from '../arguments';
 import { run } from '../../sandbox/toolchain';
+import { runToEnd } from '../arguments';
 import { cpuSecondsOf } from '../cpu-seconds';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
 import { readOptions, usage, type BenchOptions } from './options';
@@ -88,14 +88,14 @@ async function compare(bench: Bench, certificate: Certificate | undefined): Prom
 }
 
 async function runRound(folder: string, scene: Scene, what: Case): Promise<Round> {
-  const run = async (contender: 'ours' | 'rclone', copy: typeof runOurs): Promise<TakenInRound> => {
+  const taken = async (contender: 'ours' | 'rclone', copy: typeof runOurs): Promise<TakenInRound> => {
     const before = scene.servers.cpuSeconds();
-    const taken = await copy(scene, what);
+    const measured = await copy(scene, what);
     const after = scene.servers.cpuSeconds();
     await checkAndRemove(folder, what, deliveredFolder(contender, what));
-    return { ...taken, serversCpuSeconds: before === undefined || after === undefined ? undefined : after - before };
+    return { ...measured, serversCpuSeconds: before === undefined || after === undefined ? undefined : after - before };
   };
-  return { ours: await run('ours', runOurs), rclone: await run('rclone', runRclone) };
+  return { ours: await taken('ours', runOurs), rclone: await taken('rclone', runRclone) };
 }
 
 function say(line: string): void {
