@@ -9,7 +9,7 @@ import { defaultVendorRoleArn } from './dump/policies';
 import type { GoogleEndpoints } from './stores/google-clients';
 import type { WebhookSettings } from './stores/webhook';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface WorkerConfig {
   readonly vendorRoleArn: string;

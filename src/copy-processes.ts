@@ -1,14 +1,16 @@
 /** The processes of one worker that copy. A thread of Node fills a core; these fill the machine. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
-import { copyProcessRestartMs, shutdownForceMs } from './timing';
+import { copyingShare, type Environment } from './config';
+import { copyProcessRestartMs, copyProcessSettledMs, shutdownForceMs } from './timing';
 
 export interface CopyProcessesOptions {
   readonly count: number;
   /** A module that works until its parent lets go of it: at the event `disconnect`, also where the parent was killed. */
   readonly program: string;
   readonly args: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Of the whole worker: each process gets its share of what is set for all. */
+  readonly environment: Environment;
   readonly warn: (message: string) => void;
   /** Before a process that ended is started again: after its first end, its second …, and so on. */
   readonly restartMs?: readonly number[];
@@ -16,9 +18,6 @@ export interface CopyProcessesOptions {
 
 /** In MB. What a copy leaves behind dies young, and a small young generation stays in the cores' caches (docs/performance.md). */
 export const copyingFlags = ['--max-semi-space-size=4'];
-
-/** One that worked so long has started well: its end is the first again. */
-const settledMs = 60_000;
 
 export class CopyProcesses {
   private readonly children = new Set<ChildProcess>();
@@ -44,7 +43,7 @@ export class CopyProcesses {
       const startedMs = performance.now();
       const how = await this.runOne();
       if (signal.aborted) return;
-      ends = performance.now() - startedMs > settledMs ? 1 : ends + 1;
+      ends = performance.now() - startedMs > copyProcessSettledMs ? 1 : ends + 1;
       const waitMs = restartMs[Math.min(ends, restartMs.length) - 1] ?? 0;
       warn(`A copying process ended (${how}); it is started again in ${waitMs / 1000} s`);
       await setTimeout(waitMs, undefined, { signal }).catch(() => {});
@@ -53,12 +52,12 @@ export class CopyProcesses {
 
   /** Resolves to how it ended. */
   private async runOne(): Promise<string> {
-    const { program, args, environment } = this.options;
+    const { count, program, args, environment } = this.options;
     const child = fork(program, args, {
       // Ctrl-C in a terminal is for the parent, which lets go of each once.
       detached: true,
       execArgv: [...process.execArgv, ...copyingFlags],
-      env: { ...environment },
+      env: { ...environment, ...copyingShare(count, environment) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.children.add(child);

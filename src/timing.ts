@@ -42,6 +42,12 @@ export const slowDownRetryMs: readonly number[] = [second, 2 * second, 4 * secon
  */
 export const connectionTimes = { connectMs: 10 * second, stallMs: stallTimeoutMs, idleMs: 5 * second } as const;
 
+/**
+ * Where a bandwidth is set, a shard under way waits for its turn to send a piece; it must not be so long that S3 closes the
+ * connection (see above). So few are under way that each has its turn within this.
+ */
+export const pacedPieceMs = 10 * second;
+
 /** A store that was asked whether it takes a body, and does not say, is sent it after this. */
 export const continueTimeoutMs = second;
 
@@ -125,6 +131,8 @@ export const failedWorkerCheckMs = second;
 
 /** Before a copying process that ended is started again: at once the first time, gently where it ends again and again. */
 export const copyProcessRestartMs: readonly number[] = [0, second, 5 * second, 20 * second, minute];
+/** One that worked so long has started well: its end is the first again. */
+export const copyProcessSettledMs = minute;
 
 /** A run may be announced by a clock that is a little ahead of Temporal's, no more. */
 export const clockSkewMs = 10 * minute;

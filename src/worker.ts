@@ -7,7 +7,7 @@ import { keepAccessSchedule } from './access-schedule';
 import { createDataConverter } from './codec/data-converter';
 import { PayloadKeyUnavailable } from './codec/keys';
 import { openKeys } from './codec/open-keys';
-import { copyingShare, readPayloadKeyFile, readTemporalConfig, readWorkerConfig } from './config';
+import { readPayloadKeyFile, readTemporalConfig, readWorkerConfig } from './config';
 import { CopyProcesses } from './copy-processes';
 import { InvalidInput } from './dump/inputs';
 import { registerSearchAttributes } from './search-attributes';
@@ -57,13 +57,13 @@ async function main({ queues, copyProcesses }: Options): Promise<void> {
   }
 }
 
-/** This command again, for the copy queue only. Together they keep to the settings of the worker. */
+/** This command again, for the copy queue only. */
 const createCopyProcesses = (count: number): CopyProcesses =>
   new CopyProcesses({
     count,
     program: __filename,
     args: ['--queues', 'copy' satisfies Queues, '--copy-processes', '0'],
-    environment: { ...process.env, ...copyingShare(count) },
+    environment: process.env,
     warn,
   });
 

@@ -16,11 +16,11 @@ import { Pace } from './dump/pace';
 import { ShardSlots } from './dump/shard-slots';
 import { S3CustomerBuckets } from './stores/customer-bucket';
 import { createBigQuery, createStorage } from './stores/google-clients';
-import { streamedShardMemoryBytes } from './stores/staged-file-body';
+import { pieceBytes, streamedShardMemoryBytes } from './stores/staged-file-body';
 import { GcsStagingBuckets } from './stores/staging-bucket';
 import { BigQueryWarehouse } from './stores/warehouse';
 import { HttpWebhook, type Webhook } from './stores/webhook';
-import { failedWorkerCheckMs, heartbeatThrottleMs, shutdownForceMs, shutdownGraceMs } from './timing';
+import { failedWorkerCheckMs, heartbeatThrottleMs, pacedPieceMs, shutdownForceMs, shutdownGraceMs } from './timing';
 import { workflowBundlePath } from './workflow-bundle';
 
 export function createDeps(config: WorkerConfig): ActivityDeps {
@@ -39,10 +39,19 @@ export function createDeps(config: WorkerConfig): ActivityDeps {
 
 const bytesPerMB = 1e6;
 
-const shardsInFlight = ({ shardsInFlight: most, copyMemoryMB }: WorkerConfig): number =>
-  copyMemoryMB === undefined
-    ? most
-    : Math.max(Math.min(Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes), most), 1);
+/**
+ * As many as are set, and no more than the memory holds, or than the bandwidth lets send a piece each before S3 takes a
+ * connection without bytes for dead; but one.
+ */
+export function shardsInFlight({
+  shardsInFlight: most,
+  copyMemoryMB = Infinity,
+  copyBandwidthMBPerSecond: bandwidth = Infinity,
+}: Pick<WorkerConfig, 'shardsInFlight' | 'copyMemoryMB' | 'copyBandwidthMBPerSecond'>): number {
+  const inMemory = Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes);
+  const atBandwidth = Math.floor((bandwidth * bytesPerMB * pacedPieceMs) / 1000 / pieceBytes);
+  return Math.max(Math.min(most, inMemory, atBandwidth), 1);
+}
 
 /**
  * Extract jobs that this process waits for. BigQuery answers 100 requests of a kind a second to one identity (quotas, "API

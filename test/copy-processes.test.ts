@@ -8,7 +8,7 @@ import { eventually } from './eventually';
 const program = `
 const { appendFileSync } = require('node:fs');
 const [file, how] = process.argv.slice(2);
-appendFileSync(file, JSON.stringify({ pid: process.pid, flags: process.execArgv, share: process.env.SHARE }) + '\\n');
+appendFileSync(file, JSON.stringify({ pid: process.pid, flags: process.execArgv, memoryMB: process.env.COPY_MEMORY_MB }) + '\\n');
 if (how === 'fail') process.exit(3);
 process.once('disconnect', () => { appendFileSync(file, JSON.stringify({ ended: process.pid }) + '\\n'); });
 `;
@@ -17,7 +17,7 @@ interface Line {
   readonly pid?: number;
   readonly ended?: number;
   readonly flags?: string[];
-  readonly share?: string;
+  readonly memoryMB?: string;
 }
 
 let folder: string;
@@ -42,7 +42,7 @@ function run(count: number, how: 'work' | 'fail', restartMs: readonly number[]):
     count,
     program: path.join(folder, 'program.js'),
     args: [file, how],
-    environment: { ...process.env, SHARE: '0.5' },
+    environment: { ...process.env, STAGING_BUCKETS: 'EU=acme-staging-eu', COPY_MEMORY_MB: '300' },
     warn: (message) => void warnings.push(message),
     restartMs,
   });
@@ -65,8 +65,8 @@ const pidsWhen = (count: number): Promise<number[]> =>
 test('as many as were asked for run side by side, with their share of the settings and a small young generation', async () => {
   run(3, 'work', [0]);
   expect(new Set(await pidsWhen(3)).size).toBe(3);
-  for (const { share, flags } of lines()) {
-    expect(share).toBe('0.5');
+  for (const { memoryMB, flags } of lines()) {
+    expect(Number(memoryMB)).toBe(100);
     expect(flags).toContain('--max-semi-space-size=4');
   }
 });

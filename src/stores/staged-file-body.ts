@@ -8,7 +8,7 @@ import { requestHead } from './http/request-head';
 import type { ResponseHead } from './http/response-reader';
 
 /** Eight of TLS's records: what is written on costs by the write as much as by the byte (docs/performance.md). */
-const pieceBytes = 128 * 1024;
+export const pieceBytes = 128 * 1024;
 
 /**
  * One is being sent, one waits to be, one is filled; and one is free, as a connection that is told to pause hands over what

@@ -36,7 +36,7 @@ import { endOfMinuteMs, folderName } from '../dump/keys';
 import { commitWithinMs } from '../timing';
 import { Access } from './access';
 import { AccessNotices } from './access-notices';
-import { destinationDetails } from './details';
+import { code, destinationDetails } from './details';
 import { dump } from './dump';
 import { endingFailure } from './faults';
 import {
@@ -357,7 +357,7 @@ class Destination {
           { key: searchAttributes.account, value: this.accountId },
           { key: searchAttributes.run, value: input.run.runId },
         ],
-        staticSummary: `${this.accountId}: run ${input.run.runId} into ${input.settings.bucket}`,
+        staticSummary: `${this.accountId}: run ${code(input.run.runId)} into ${input.settings.bucket}`,
         priority: { fairnessKey: this.accountId },
       });
     } catch (error) {

@@ -133,7 +133,7 @@ const ending = (notes: readonly string[]): string[] => [
 const lines = (...text: string[]): string => text.join('\n');
 
 /** Text from outside as inline code: no backtick, pipe, angle bracket or line break of its own survives. */
-const code = (text: string): string => `\`${spaced(text.replace(/[`|<>\s]+/g, ' ')).slice(0, 2_000)}\``;
+export const code = (text: string): string => `\`${spaced(text.replace(/[`|<>\s]+/g, ' ')).slice(0, 2_000)}\``;
 
 /** JSON with room to break lines at: the UI's frame is narrow, and what does not fit is out of sight. */
 const spaced = (json: string): string => json.replace(/(?<=["\]}])[,:](?=["[{])/g, '$& ');
