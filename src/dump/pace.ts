@@ -1,4 +1,4 @@
-/** Lets bytes pass at a bandwidth that all who spend of it share, in the order in which they come. */
+/** Lets bytes pass at a bandwidth that all who ask share, in the order in which they come. */
 export class Pace {
   private freeAtMs = 0;
 
@@ -7,10 +7,11 @@ export class Pace {
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
-  /** How long whoever has just passed `bytes` has to wait before the next. */
-  spend(bytes: number): number {
+  /** How long `bytes` have to wait before they pass: until those have had their time that were asked about before. */
+  waitMs(bytes: number): number {
     const nowMs = this.nowMs();
-    this.freeAtMs = Math.max(this.freeAtMs, nowMs) + (bytes / this.bytesPerSecond) * 1000;
-    return this.freeAtMs - nowMs;
+    const passAtMs = Math.max(this.freeAtMs, nowMs);
+    this.freeAtMs = passAtMs + (bytes / this.bytesPerSecond) * 1000;
+    return passAtMs - nowMs;
   }
 }

@@ -24,15 +24,18 @@ const options = (apiEndpoint: string | undefined, projectId: string | undefined)
 /**
  * Gives up a request that is not answered in time; what it was may still be done. The clients have a setting for it,
  * `timeout`, and pass it to `node-fetch`, which has ignored it since its version 3: an activity would wait for ever.
+ * Credentials are asked for without any limit where Google's metadata server gives them.
  */
-export async function answeredWithin<T>(timeoutMs: number, request: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-  });
+export async function answeredWithin<T>(timeoutMs: number, request: Promise<T>, signal?: AbortSignal): Promise<T> {
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+  const abort = (): void => reject(signal?.reason);
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted === true) abort();
   try {
-    return await Promise.race([request, late]);
+    return await Promise.race([request, givenUp]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
   }
 }

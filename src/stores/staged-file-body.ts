@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Pace } from '../dump/pace';
 import { stagedFileRetryMs } from '../timing';
 import type { ByteSource } from './byte-source';
+import { CloudStorageError, mayPass } from './cloud-storage-error';
 import type { ByteSink, Connection } from './http/connection';
 import type { Connections } from './http/connections';
 import { requestHead } from './http/request-head';
@@ -188,11 +189,14 @@ export class StagedFileBody implements ByteSource {
   private sendFirst(): void {
     const [first] = this.unsent;
     if (first === undefined || this.receiver === undefined) return;
-    this.receiver.sink.write(first, () => {
-      const waitMs = this.pace?.spend(first.length) ?? 0;
-      if (waitMs > 0) void setTimeout(waitMs).then(() => this.sent());
-      else this.sent();
-    });
+    const waitMs = this.pace?.waitMs(first.length) ?? 0;
+    if (waitMs > 0) void setTimeout(waitMs).then(() => this.write(first));
+    else this.write(first);
+  }
+
+  /** Meanwhile the put may have ended, and its connection be another's. */
+  private write(piece: Buffer): void {
+    if (!this.isDestroyed) this.receiver?.sink.write(piece, () => this.sent());
   }
 
   private sent(): void {
@@ -213,35 +217,3 @@ export class StagedFileBody implements ByteSource {
     return new Error(`Cloud Storage has sent ${this.receivedBytes} of ${this.sizeBytes} bytes`);
   }
 }
-
-/** What Cloud Storage answers instead of bytes (Cloud Storage documentation, "HTTP status and error codes for JSON"). */
-class CloudStorageError extends Error {
-  override readonly name = 'CloudStorageError';
-  readonly errors: readonly { readonly reason?: string; readonly message?: string }[];
-
-  constructor(
-    readonly code: number,
-    text: string,
-  ) {
-    const answer = parsedAnswer(text);
-    super(answer.message ?? `HTTP status ${code}`);
-    this.errors = answer.errors ?? [];
-  }
-}
-
-interface Answer {
-  readonly message?: string;
-  readonly errors?: CloudStorageError['errors'];
-}
-
-function parsedAnswer(text: string): Answer {
-  try {
-    return (JSON.parse(text) as { error?: Answer }).error ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/** Cloud Storage documentation, "Retry strategy": these and broken connections. */
-const mayPass = (error: unknown): boolean =>
-  !(error instanceof CloudStorageError) || error.code === 408 || error.code === 429 || error.code >= 500;

@@ -70,7 +70,8 @@ export class GcsStagingBuckets implements StagingBuckets {
     const { storage, connections, pace } = this;
     const object = `${encodeURIComponent(bucket)}/o/${encodeURIComponent(name)}`;
     const url = new URL(`${storage.apiEndpoint}/storage/v1/b/${object}?alt=media`);
-    const authorisation = (): Promise<Headers> => storage.authClient.getRequestHeaders(url.href);
+    const authorisation = (): Promise<Headers> =>
+      answeredWithin(this.requestTimeoutMs, storage.authClient.getRequestHeaders(url.href), signal);
     try {
       return await StagedFileBody.open(url, { connections, authorisation, pace }, signal);
     } catch (error) {

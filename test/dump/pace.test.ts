@@ -5,22 +5,24 @@ function paceOf(bytesPerSecond: number) {
   return { clock, pace: new Pace(bytesPerSecond, () => clock.nowMs) };
 }
 
-test('who passes bytes waits as long as they take at the bandwidth', () => {
+test('what comes first passes at once, what comes next waits as long as that takes at the bandwidth', () => {
   const { pace } = paceOf(1_000_000);
-  expect(pace.spend(500_000)).toBe(500);
+  expect(pace.waitMs(500_000)).toBe(0);
+  expect(pace.waitMs(1)).toBe(500);
 });
 
-test('those who pass bytes at the same time share the bandwidth', () => {
+test('those who ask at the same time share the bandwidth', () => {
   const { clock, pace } = paceOf(1_000_000);
-  expect(pace.spend(100_000)).toBe(100);
-  expect(pace.spend(100_000)).toBe(200);
+  expect(pace.waitMs(100_000)).toBe(0);
+  expect(pace.waitMs(200_000)).toBe(100);
   clock.nowMs += 150;
-  expect(pace.spend(100_000)).toBe(150);
+  expect(pace.waitMs(100_000)).toBe(150);
 });
 
 test('time in which nothing passed is not saved up', () => {
   const { clock, pace } = paceOf(1_000_000);
-  pace.spend(100_000);
+  pace.waitMs(100_000);
   clock.nowMs += 60_000;
-  expect(pace.spend(100_000)).toBe(100);
+  expect(pace.waitMs(100_000)).toBe(0);
+  expect(pace.waitMs(100_000)).toBe(100);
 });

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { Pace } from '../../src/dump/pace';
 import { Connections } from '../../src/stores/http/connections';
 import { S3RequestHandler } from '../../src/stores/s3-request-handler';
 import { StagedFileBody } from '../../src/stores/staged-file-body';
@@ -29,8 +30,8 @@ const connections = new Connections(connectionTimes);
 const never = new AbortController().signal;
 const authorisation = async (): Promise<Headers> => new Headers({ authorization: 'Bearer b' });
 
-const open = (url: URL, signal = never): Promise<StagedFileBody> =>
-  StagedFileBody.open(url, { connections, authorisation }, signal);
+const open = (url: URL, signal = never, pace?: Pace): Promise<StagedFileBody> =>
+  StagedFileBody.open(url, { connections, authorisation, pace }, signal);
 
 /** As Cloud Storage answers, for a file of so many bytes. */
 function answer(response: http.ServerResponse, sizeBytes: number): http.ServerResponse {
@@ -42,8 +43,8 @@ function answer(response: http.ServerResponse, sizeBytes: number): http.ServerRe
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Puts the body as it is put into S3. Answers with what the receiver hashed. */
-async function putThrough(url: URL, { hostname, port, pathname, host }: URL): Promise<string> {
-  const body = await open(url);
+async function putThrough(url: URL, { hostname, port, pathname, host }: URL, pace?: Pace): Promise<string> {
+  const body = await open(url, never, pace);
   const request = { method: 'PUT', protocol: 'http:', hostname, port: Number(port), path: pathname };
   const headers = { host, 'content-length': String(body.sizeBytes) };
   try {
@@ -182,6 +183,47 @@ test('a refusal is not asked for twice', async () => {
   });
   await expect(open(source.url)).rejects.toMatchObject({ code: 403 });
   expect(requests).toBe(1);
+});
+
+test.each([
+  ['a sentence', 'alice does not have storage.objects.get access to the Google Cloud Storage object.\n'],
+  ['JSON', JSON.stringify({ error: { message: 'alice does not have storage.objects.get access' } })],
+])('what Cloud Storage says as %s is what is told of the refusal', async (_what, text) => {
+  const source = await serve((_request, response) => response.writeHead(403).end(text));
+  await expect(open(source.url)).rejects.toThrow(/^alice does not have storage.objects.get access/);
+});
+
+test('small bodies keep to the bandwidth, and to one connection', async () => {
+  const source = await serve((_request, response) => answer(response, 50_000).end(Buffer.alloc(50_000)));
+  const receiver = await slowReceiver();
+  let opened = 0;
+  receiver.server.on('connection', () => (opened += 1));
+  const pace = new Pace(500_000);
+  const startedMs = performance.now();
+  for (let bodies = 0; bodies < 8; bodies += 1) await putThrough(source.url, receiver.url, pace);
+  // The first passes at once.
+  expect(performance.now() - startedMs).toBeGreaterThan(690);
+  expect(opened).toBe(1);
+});
+
+test('a piece that waits for its turn is not sent on once the body was given up', async () => {
+  const source = await serve((_request, response) => answer(response, 300_000).end(Buffer.alloc(300_000)));
+  const pace = new Pace(2_000_000);
+  const body = await open(source.url, never, pace);
+  const written: number[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const write = (bytes: Buffer, sent: () => void): void => {
+      written.push(bytes.length);
+      sent();
+      resolve();
+    };
+    body.sendTo({ write }, () => {}, reject);
+  });
+  body.destroy();
+  const turnMs = pace.waitMs(0);
+  expect(turnMs).toBeGreaterThan(0);
+  await new Promise((resolve) => setTimeout(resolve, turnMs + 20));
+  expect(written).toHaveLength(1);
 });
 
 test('a request that nobody waits for any more is given up, with the reason', async () => {

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Storage } from '@google-cloud/storage';
+import { Storage } from '@google-cloud/storage';
+import { PassThroughClient } from 'google-auth-library';
 import { startCloudStorage } from '../../sandbox/cloud-storage';
 import { freePort } from '../../sandbox/processes';
 import { createStorage } from '../../src/stores/google-clients';
@@ -217,6 +218,21 @@ test('a server that takes a request and never answers is given up in every metho
   } finally {
     await silent.stop();
   }
+});
+
+test('credentials that never come are given up, and waited for by nobody who has been cancelled', async () => {
+  const authClient = Object.assign(new PassThroughClient(), { getRequestHeaders: () => new Promise<never>(() => {}) });
+  const withoutAnswer = new Storage({ apiEndpoint: storageUrl, projectId: 'vendor-prod', authClient });
+  const quick = new GcsStagingBuckets(withoutAnswer, { requestTimeoutMs: 20 });
+  await expect(quick.open(bucket, 'shard', never)).rejects.toMatchObject({
+    nonRetryable: false,
+    message: expect.stringContaining('no answer within 0.02 s') as string,
+  });
+  const cancelled = new AbortController();
+  const opening = new GcsStagingBuckets(withoutAnswer).open(bucket, 'shard', cancelled.signal);
+  const reason = new Error('cancelled');
+  cancelled.abort(reason);
+  await expect(opening).rejects.toBe(reason);
 });
 
 /** Cloud Storage lists a page at a time whether asked to or not; the stand-in does it only when asked. */

@@ -31,6 +31,8 @@ const readBytes = 64 * 1024;
  */
 export class Connection implements ByteSink {
   private readonly socket: net.Socket;
+  private readonly connecting: NodeJS.Timeout;
+  private isEstablished = false;
   private reader: ResponseReader | undefined;
   private answering: Answering | undefined;
   private isWritten = true;
@@ -43,12 +45,11 @@ export class Connection implements ByteSink {
   ) {
     this.socket = openSocket(origin, session, (bytes) => this.read(bytes));
     this.socket.setNoDelay(true);
-    this.socket.setTimeout(times.connectMs, () => this.break(timedOut(this.socket.connecting, times)));
+    this.connecting = setTimeout(() => this.break(notEstablished(times)), times.connectMs);
+    this.socket.on('timeout', () => this.break(stalled(times)));
     this.socket.once(origin.protocol === 'https:' ? 'secureConnect' : 'connect', () => this.established());
     this.socket.on('error', (error) => this.break(error));
     this.socket.on('close', () => this.closed());
-    // Its end is read like the rest.
-    this.socket.on('end', () => {});
   }
 
   get isOpen(): boolean {
@@ -58,6 +59,10 @@ export class Connection implements ByteSink {
   /** Whether all was asked and answered, and another thing can be. */
   get isFree(): boolean {
     return this.isOpen && this.isWritten && this.answering === undefined && this.socket.writableLength === 0;
+  }
+
+  onClose(told: () => void): void {
+    this.socket.once('close', told);
   }
 
   onSession(keep: (session: Buffer) => void): void {
@@ -76,7 +81,7 @@ export class Connection implements ByteSink {
     this.isWritten = false;
     this.socket.ref();
     this.socket.write(head, 'latin1');
-    if (!this.socket.connecting) this.socket.setTimeout(this.times.stallMs);
+    if (this.isEstablished) this.socket.setTimeout(this.times.stallMs);
   }
 
   write(bytes: Buffer, sent: () => void): void {
@@ -115,6 +120,8 @@ export class Connection implements ByteSink {
   }
 
   private established(): void {
+    this.isEstablished = true;
+    clearTimeout(this.connecting);
     this.socket.setTimeout(this.times.stallMs);
   }
 
@@ -136,6 +143,7 @@ export class Connection implements ByteSink {
   }
 
   private closed(): void {
+    clearTimeout(this.connecting);
     try {
       this.reader?.connectionEnded();
     } catch (error) {
@@ -177,10 +185,9 @@ function openSocket(
   return tls.connect(options);
 }
 
-const timedOut = (connecting: boolean, { connectMs, stallMs }: ConnectionTimes): Error =>
-  Object.assign(
-    new Error(
-      connecting ? `The connection did not stand within ${connectMs} ms` : `No byte went either way for ${stallMs} ms`,
-    ),
-    { name: 'TimeoutError' },
-  );
+const notEstablished = ({ connectMs }: ConnectionTimes): Error =>
+  timedOut(`The connection did not stand within ${connectMs} ms`);
+
+const stalled = ({ stallMs }: ConnectionTimes): Error => timedOut(`No byte went either way for ${stallMs} ms`);
+
+const timedOut = (message: string): Error => Object.assign(new Error(message), { name: 'TimeoutError' });

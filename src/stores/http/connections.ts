@@ -5,30 +5,52 @@ export interface ConnectionsOptions extends ConnectionTimes {
   readonly idleMs: number;
 }
 
+/** More origins than one process copies into within the minutes that a session lasts. */
+const sessionsMax = 256;
+
 /** Connections that are kept for the next request to the same origin: a new one costs a small shard more than its bytes do. */
 export class Connections {
-  private readonly free = new Map<string, Connection[]>();
+  private readonly free = new Map<string, Set<Connection>>();
+  /** Of TLS, those that were given last at the end. */
   private readonly sessions = new Map<string, Buffer>();
 
   constructor(private readonly options: ConnectionsOptions) {}
 
   /** One that was kept, or a new one, which need not stand yet. */
-  take(origin: URL): Connection {
-    const kept = this.free.get(origin.origin) ?? [];
-    for (let last = kept.pop(); last !== undefined; last = kept.pop()) if (last.isOpen) return last;
-    const connection = new Connection(origin, this.options, this.sessions.get(origin.origin));
-    connection.onSession((session) => this.sessions.set(origin.origin, session));
+  take({ origin }: URL): Connection {
+    // The one that was used last: the store closes it last.
+    for (const kept of [...(this.free.get(origin) ?? [])].toReversed()) {
+      this.forget(origin, kept);
+      if (kept.isOpen) return kept;
+    }
+    const connection = new Connection(new URL(origin), this.options, this.sessions.get(origin));
+    connection.onSession((session) => this.keepSession(origin, session));
+    connection.onClose(() => this.forget(origin, connection));
     return connection;
   }
 
   /** Kept where all was asked and answered, ended where not. */
-  give(origin: URL, connection: Connection): void {
+  give({ origin }: URL, connection: Connection): void {
     if (!connection.isFree) {
       connection.destroy();
       return;
     }
     connection.rest(this.options.idleMs);
-    const kept = this.free.get(origin.origin)?.filter(({ isOpen }) => isOpen) ?? [];
-    this.free.set(origin.origin, [...kept, connection]);
+    const kept = this.free.get(origin) ?? new Set();
+    this.free.set(origin, kept.add(connection));
+  }
+
+  /** What is closed must not be held: it has memory of its own, and there is an origin for each customer. */
+  private forget(origin: string, connection: Connection): void {
+    const kept = this.free.get(origin);
+    kept?.delete(connection);
+    if (kept?.size === 0) this.free.delete(origin);
+  }
+
+  private keepSession(origin: string, session: Buffer): void {
+    this.sessions.delete(origin);
+    this.sessions.set(origin, session);
+    const [oldest] = this.sessions.keys();
+    if (this.sessions.size > sessionsMax && oldest !== undefined) this.sessions.delete(oldest);
   }
 }
