@@ -1,48 +1,59 @@
-/** The processes of one worker that copy. A thread of Node fills a core; these fill the machine. */
+/** Processes of one worker that only copy. A thread of Node fills a core; these fill the machine. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
-import { copyingShare, type Environment } from './config';
+import { copyingShare, readWorkerConfig, type Environment } from './config';
 import { copyProcessRestartMs, copyProcessSettledMs, shutdownForceMs } from './timing';
+import { shardsInFlight, type Stoppable } from './workers';
 
-export interface CopyProcessesOptions {
-  readonly count: number;
+export interface CopyProcessOptions {
   /** A module that works until its parent lets go of it: at the event `disconnect`, also where the parent was killed. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Of the whole worker: each process gets its share of what is set for all. */
   readonly environment: Environment;
   readonly warn: (message: string) => void;
-  /** Before a process that ended is started again: after its first end, its second …, and so on. */
+  /** Before it is started again: after its first end, its second …, and so on. */
   readonly restartMs?: readonly number[];
+}
+
+/**
+ * Together they keep to what the environment sets for the whole worker.
+ * @throws InvalidInput where a share is too small to copy with
+ */
+export function copyProcesses(count: number, options: CopyProcessOptions): CopyProcess[] {
+  const environment = { ...options.environment, ...copyingShare(count, options.environment) };
+  shardsInFlight(readWorkerConfig(environment));
+  return Array.from({ length: count }, () => new CopyProcess({ ...options, environment }));
 }
 
 /** In MB. What a copy leaves behind dies young, and a small young generation stays in the cores' caches (docs/performance.md). */
 export const copyingFlags = ['--max-semi-space-size=4'];
 
-export class CopyProcesses {
-  private readonly children = new Set<ChildProcess>();
+/** The exit code of one whose work failed for good, as Temporal refuses it: so it would the next, and the worker ends. */
+export const failedForGood = 3;
+
+interface End {
+  readonly how: string;
+  readonly isForGood: boolean;
+}
+
+export class CopyProcess implements Stoppable {
+  private child: ChildProcess | undefined;
   private readonly stopping = new AbortController();
 
-  constructor(private readonly options: CopyProcessesOptions) {}
+  constructor(private readonly options: CopyProcessOptions) {}
 
-  /** Until they were told to stop and have ended. One that ends before is started again. */
+  /**
+   * Until it was told to stop and has ended. Where it ends before, it is started again.
+   * @throws Error where its work failed for good
+   */
   async run(): Promise<void> {
-    await Promise.all(Array.from({ length: this.options.count }, () => this.keepOneRunning()));
-  }
-
-  /** They take no more work and finish or hand over what they have, as a worker does at SIGTERM. */
-  stop(): void {
-    this.stopping.abort();
-    for (const child of this.children) letGo(child);
-  }
-
-  private async keepOneRunning(): Promise<void> {
     const { restartMs = copyProcessRestartMs, warn } = this.options;
     const { signal } = this.stopping;
     for (let ends = 0; !signal.aborted;) {
       const startedMs = performance.now();
-      const how = await this.runOne();
+      const { how, isForGood } = await this.runOnce();
       if (signal.aborted) return;
+      if (isForGood) throw new Error('A copying process has failed: the log says why.');
       ends = performance.now() - startedMs > copyProcessSettledMs ? 1 : ends + 1;
       const waitMs = restartMs[Math.min(ends, restartMs.length) - 1] ?? 0;
       warn(`A copying process ended (${how}); it is started again in ${waitMs / 1000} s`);
@@ -50,25 +61,36 @@ export class CopyProcesses {
     }
   }
 
-  /** Resolves to how it ended. */
-  private async runOne(): Promise<string> {
-    const { count, program, args, environment } = this.options;
-    const child = fork(program, args, {
+  /** It takes no more work and finishes or hands over what it has, as a worker does at SIGTERM. */
+  stop(): void {
+    this.stopping.abort();
+    if (this.child !== undefined) letGo(this.child);
+  }
+
+  /** Resolves when it has ended, or could not be started. */
+  private async runOnce(): Promise<End> {
+    try {
+      this.child = this.start();
+    } catch (error) {
+      return { how: (error as Error).message, isForGood: false };
+    }
+    const { promise: ended, resolve } = Promise.withResolvers<End>();
+    this.child.once('error', ({ message }) => resolve({ how: message, isForGood: false }));
+    this.child.once('exit', (code, signal) =>
+      resolve({ how: signal ?? `exit code ${code}`, isForGood: code === failedForGood }),
+    );
+    return ended.finally(() => (this.child = undefined));
+  }
+
+  private start(): ChildProcess {
+    const { program, args, environment } = this.options;
+    return fork(program, args, {
       // Ctrl-C in a terminal is for the parent, which lets go of each once.
       detached: true,
       execArgv: [...process.execArgv, ...copyingFlags],
-      env: { ...environment, ...copyingShare(count, environment) },
+      env: { ...environment },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.children.add(child);
-    try {
-      return await new Promise((resolve) => {
-        child.once('error', (error) => resolve(error.message));
-        child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
-      });
-    } finally {
-      this.children.delete(child);
-    }
   }
 }
 

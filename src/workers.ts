@@ -42,6 +42,7 @@ const bytesPerMB = 1e6;
 /**
  * As many as are set, and no more than the memory holds, or than the bandwidth lets send a piece each before S3 takes a
  * connection without bytes for dead; but one.
+ * @throws InvalidInput where the memory holds none
  */
 export function shardsInFlight({
   shardsInFlight: most,
@@ -49,6 +50,11 @@ export function shardsInFlight({
   copyBandwidthMBPerSecond: bandwidth = Infinity,
 }: Pick<WorkerConfig, 'shardsInFlight' | 'copyMemoryMB' | 'copyBandwidthMBPerSecond'>): number {
   const inMemory = Math.floor((copyMemoryMB * bytesPerMB) / streamedShardMemoryBytes);
+  if (inMemory === 0) {
+    throw new InvalidInput(
+      `COPY_MEMORY_MB leaves ${copyMemoryMB} MB to a process that copies, and one shard takes ${(streamedShardMemoryBytes / bytesPerMB).toFixed(2)}: set more, or fewer --copy-processes.`,
+    );
+  }
   const atBandwidth = Math.floor((bandwidth * bytesPerMB * pacedPieceMs) / 1000 / pieceBytes);
   return Math.max(Math.min(most, inMemory, atBandwidth), 1);
 }
@@ -173,23 +179,34 @@ async function runOrFail(worker: Worker): Promise<void> {
   }
 }
 
-/** Until SIGTERM or SIGINT, or until the process that started this one lets go of it. Where one fails, all are stopped. */
-export async function runTogether(parts: readonly Stoppable[]): Promise<void> {
+/**
+ * Aborted by SIGTERM and its like, or when the process that started this one lets go of it. The SDK's runtime must be told to
+ * leave signals alone: it would tell only its own workers, and be deaf to all that comes before they run.
+ */
+export function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  const events = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGUSR2', 'disconnect'];
+  // Once: a second signal ends the process, and who listens for the parent's end would keep it.
+  const stop = (): void => {
+    for (const event of events) process.off(event, stop);
+    stopping.abort();
+  };
+  for (const event of events) process.on(event, stop);
+  // Let go of already. Without a parent it is undefined.
+  if ((process.connected as boolean | undefined) === false) stop();
+  return stopping.signal;
+}
+
+/** Until told to stop. Where one ends, however it does, all are stopped. */
+export async function runTogether(parts: readonly Stoppable[], stopping: AbortSignal): Promise<void> {
   const stop = (): void => {
     for (const part of parts) part.stop();
   };
-  const stopping = ['SIGTERM', 'SIGINT', 'disconnect'] as const;
-  for (const event of stopping) process.once(event, stop);
+  stopping.addEventListener('abort', stop);
   const runs = parts.map((part) => part.run());
-  // Let go of while it was starting. Without a parent it is undefined.
-  if ((process.connected as boolean | undefined) === false) stop();
-  try {
-    await Promise.all(runs);
-  } catch (error) {
-    stop();
-    await Promise.allSettled(runs);
-    throw error;
-  } finally {
-    for (const event of stopping) process.off(event, stop);
-  }
+  if (stopping.aborted) stop();
+  await Promise.race(runs).catch(() => {});
+  stop();
+  await Promise.allSettled(runs);
+  await Promise.all(runs);
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Worker } from '@temporalio/worker';
 import { readWorkerConfig } from '../src/config';
 import { streamedShardMemoryBytes } from '../src/stores/staged-file-body';
-import { createDeps, shardsInFlight, stoppable } from '../src/workers';
+import { createDeps, runTogether, shardsInFlight, stoppable } from '../src/workers';
 
 type State = ReturnType<Worker['getState']>;
 
@@ -51,7 +51,6 @@ test.each([
   ['as many shards as are set are under way', {}, 32],
   ['no more than the memory holds', { copyMemoryMB: (10.5 * streamedShardMemoryBytes) / 1e6 }, 10],
   ['no more than may each send a piece of 128 KiB within ten seconds', { copyBandwidthMBPerSecond: 0.1 }, 7],
-  ['one, in the smallest memory', { copyMemoryMB: 0.001 }, 1],
   ['one, at the smallest bandwidth', { copyBandwidthMBPerSecond: 0.001 }, 1],
   [
     'as many as are set, where memory and bandwidth hold more',
@@ -62,6 +61,50 @@ test.each([
   expect(
     shardsInFlight({ shardsInFlight: 32, copyMemoryMB: undefined, copyBandwidthMBPerSecond: undefined, ...limits }),
   ).toBe(shards);
+});
+
+test('memory that does not hold one shard is refused', () => {
+  const limits = { shardsInFlight: 32, copyMemoryMB: 1, copyBandwidthMBPerSecond: undefined };
+  expect(() => shardsInFlight(limits)).toThrow(
+    /^COPY_MEMORY_MB leaves 1 MB to a process that copies, and one shard takes 1\.05/,
+  );
+});
+
+describe('together', () => {
+  const part = () => {
+    const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
+    return { run: () => ended, stop: jest.fn(() => end()), end, fail };
+  };
+  const going = new AbortController().signal;
+
+  test('parts run until they are told to stop, before they began or after', async () => {
+    const parts = [part(), part()];
+    const stopping = new AbortController();
+    const running = runTogether(parts, stopping.signal);
+    expect(parts.map(({ stop }) => stop.mock.calls.length)).toEqual([0, 0]);
+    stopping.abort();
+    await running;
+    await runTogether([part()], stopping.signal);
+  });
+
+  test('where one part ends, the others are stopped', async () => {
+    const [ends, lasts] = [part(), part()];
+    const running = runTogether([ends, lasts], going);
+    ends.end();
+    await running;
+    expect(lasts.stop).toHaveBeenCalled();
+  });
+
+  test('where one part fails, the others are stopped, and it is told when they have ended', async () => {
+    const [fails, lasts] = [part(), part()];
+    let isEnded = false;
+    const slow = { run: () => lasts.run().then(() => void (isEnded = true)), stop: lasts.stop };
+    const failure = new Error('Request unauthorized.');
+    const running = runTogether([fails, slow], going);
+    fails.fail(failure);
+    await expect(running).rejects.toBe(failure);
+    expect(isEnded).toBe(true);
+  });
 });
 
 test('shards are read no faster than the bandwidth that is set', async () => {

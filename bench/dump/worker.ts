@@ -15,6 +15,7 @@ import {
   createNoticeWorker,
   runTogether,
   stoppable,
+  stopSignal,
 } from '../../src/workers';
 import { Calls } from './calls';
 import { MemoryCustomerBuckets, MemoryStagingBuckets, MemoryWarehouse } from './memory-stores';
@@ -22,6 +23,7 @@ import type { WorkerArguments, WorkerMessage, WorkerQuestion, WorkerReport } fro
 
 async function main({ services, metricsAddress }: WorkerArguments): Promise<void> {
   Runtime.install({
+    shutdownSignals: [],
     logger: new DefaultLogger('ERROR'),
     telemetryOptions: { metrics: { prometheus: { bindAddress: metricsAddress } } },
   });
@@ -75,7 +77,7 @@ async function main({ services, metricsAddress }: WorkerArguments): Promise<void
   ];
   tell({ kind: 'ready' });
   try {
-    await runTogether(workers.map(stoppable));
+    await runTogether(workers.map(stoppable), stopSignal());
   } finally {
     await connection.close();
   }

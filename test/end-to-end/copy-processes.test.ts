@@ -76,6 +76,22 @@ test('a copying process that is killed is started again, and its shards are resu
   await worker.stop();
 });
 
+test('a copying process that is told to stop on its own ends, and another takes its place', async () => {
+  const worker = await startWorker();
+  const [stopped = 0] = childrenOf(worker.pid);
+  process.kill(stopped, 'SIGTERM');
+  await eventually(
+    async () => worker.output(),
+    (output) => output.includes('A copying process ended (exit code 0)'),
+  );
+  const now = await eventually(
+    async () => childrenOf(worker.pid),
+    (children) => children.length === processes,
+  );
+  expect(now).not.toContain(stopped);
+  await worker.stop();
+});
+
 test('a worker that is told to stop takes its copying processes with it, and another goes on where they were', async () => {
   const worker = await startWorker();
   const children = childrenOf(worker.pid);
