@@ -110,7 +110,7 @@ export const accessRecheckMs = 5 * second;
  * A round of access checks asks one destination after the other, so long after the last: a check is four requests to STS
  * and one put. Ten thousand destinations are asked in about 35 minutes.
  */
-export const accessRoundPaceMs = second / 5;
+export const accessCheckSpacingMs = second / 5;
 /** A round that cannot be finished, as Temporal makes no list of destinations, is over before the next day's. */
 export const accessRoundGiveUpMs = 12 * hour;
 /** Temporal itself ends a round, where no worker is there to do so: while it lasts, the schedule begins no other. */

@@ -70,7 +70,7 @@ const noticesAtATime = 10;
 
 export type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'workerDeploymentOptions'>;
 
-/** Each workflow says whether it stays on its version; the activities of both queues go with it. */
+/** Each workflow says whether it stays on its version; the activities of all queues go with it. */
 export const versioned = ({
   deploymentVersion: version,
 }: WorkerConfig): Pick<WorkerOptions, 'workerDeploymentOptions'> =>

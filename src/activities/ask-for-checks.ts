@@ -1,6 +1,6 @@
 import { activityInfo, sleep } from '@temporalio/activity';
 import type { RunningDestinations } from '../stores/running-destinations';
-import { accessRoundPaceMs } from '../timing';
+import { accessCheckSpacingMs } from '../timing';
 import { heartbeating } from './heartbeat';
 
 /** A heartbeat: the next attempt asks this page anew. Who is asked twice comes to no harm, who is missed might. */
@@ -11,7 +11,7 @@ export interface RoundProgress {
 }
 
 /** Asks every destination to check its access, one by one, and returns how many there were. Waits for none of them. */
-export const createAskForChecks = (running: () => RunningDestinations, paceMs: number = accessRoundPaceMs) =>
+export const createAskForChecks = (running: () => RunningDestinations, spacingMs: number = accessCheckSpacingMs) =>
   async function askForChecks(): Promise<number> {
     const destinations = running();
     let progress = (activityInfo().heartbeatDetails as RoundProgress | undefined) ?? { asked: 0 };
@@ -31,7 +31,7 @@ export const createAskForChecks = (running: () => RunningDestinations, paceMs: n
       let asked = 0;
       for (const workflowId of workflowIds) {
         if (await destinations.askToCheck(workflowId)) asked += 1;
-        await sleep(paceMs);
+        await sleep(spacingMs);
       }
       return asked;
     }

@@ -48,7 +48,7 @@ export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyS
       try {
         await shardSlots.sharing(settings.bucket, (turns) =>
           inLanes(remainingShards(), shardSlots.count, async (shard) => {
-            const sizeBytes = await atItsPace(turns, signal, () => copyShard(shard, signal));
+            const sizeBytes = await inTurns(turns, signal, () => copyShard(shard, signal));
             doneShards.add(shard);
             doneBytes += sizeBytes;
             // The last one is told by the activity's end.
@@ -67,7 +67,7 @@ export const createCopyShards = ({ staging, customerBuckets, shardSlots }: CopyS
     }
 
     /** Where a store asks for a slower pace, the shard waits and takes another turn; after that it is Temporal's to retry. */
-    async function atItsPace<T>(turns: ShardTurns, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
+    async function inTurns<T>(turns: ShardTurns, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
       const usualBytes = staged.sizeBytes / staged.shardCount;
       for (const waitMs of slowDownRetryMs) {
         try {

@@ -117,13 +117,13 @@ function sendBody(body: unknown, connection: Connection, broken: (error: Error) 
   if (isByteSource(body)) {
     body.sendTo(
       connection,
-      () => connection.written(),
+      () => connection.endBody(),
       (cause) => broken(new BodyBroken(cause.message, { cause })),
     );
     return;
   }
   if (typeof body === 'string' || body instanceof Uint8Array) connection.write(Buffer.from(body), () => {});
-  connection.written();
+  connection.endBody();
 }
 
 function targetOf({ path, query = {} }: SignedRequest): string {

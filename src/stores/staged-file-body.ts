@@ -106,7 +106,7 @@ export class StagedFileBody implements ByteSource {
       },
       broken: (error) => (body === undefined ? opened.reject(error) : body.break(error)),
     });
-    source.written();
+    source.endBody();
     const abort = (): void => {
       source.destroy();
       opened.reject(signal.reason);
@@ -159,9 +159,9 @@ export class StagedFileBody implements ByteSource {
       const copiedBytes = bytes.copy(this.piece(), this.filledBytes, taken);
       taken += copiedBytes;
       this.filledBytes += copiedBytes;
-      if (this.filledBytes === pieceBytes) this.pass();
+      if (this.filledBytes === pieceBytes) this.pieceFilled();
     }
-    if (this.isReceived && this.filledBytes > 0) this.pass();
+    if (this.isReceived && this.filledBytes > 0) this.pieceFilled();
   }
 
   private answered(): void {
@@ -177,7 +177,7 @@ export class StagedFileBody implements ByteSource {
     return piece;
   }
 
-  private pass(): void {
+  private pieceFilled(): void {
     this.unsent.push(this.piece().subarray(0, this.filledBytes));
     this.filling = (this.filling + 1) % piecesPerBody;
     this.filledBytes = 0;
@@ -196,10 +196,10 @@ export class StagedFileBody implements ByteSource {
 
   /** Meanwhile the put may have ended, and its connection be another's. */
   private write(piece: Buffer): void {
-    if (!this.isDestroyed) this.receiver?.sink.write(piece, () => this.sent());
+    if (!this.isDestroyed) this.receiver?.sink.write(piece, () => this.firstSent());
   }
 
-  private sent(): void {
+  private firstSent(): void {
     if (this.isDestroyed) return;
     this.unsent.shift();
     if (this.unsent.length < unsentPiecesMax) this.source?.resume();

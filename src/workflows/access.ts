@@ -9,7 +9,7 @@ import { endingFailure, faultOf } from './faults';
 export class Access {
   /** What the one that is going on says so far, where that takes nothing away from the last. */
   private soFar: AccessCheck | undefined;
-  private underWay = 0;
+  private pendingChecks = 0;
   private lastTurn: Promise<void> = Promise.resolve();
 
   constructor(
@@ -45,7 +45,7 @@ export class Access {
 
   /** Of the settings in force. Nobody waits for what it says: a refusal is told. One that is going on says the same. */
   async watch(): Promise<void> {
-    if (this.underWay > 0) return;
+    if (this.pendingChecks > 0) return;
     await this.inTurn(async () => {
       const check = await this.checkNow();
       if (check.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
@@ -54,10 +54,10 @@ export class Access {
 
   /** Two side by side would each take the other's refusals for theirs. Those that older code let run so replay so. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const waits = this.underWay > 0 && patched('access-in-turn');
+    const waits = this.pendingChecks > 0 && patched('access-in-turn');
     const turn = waits ? this.lastTurn.then(work) : work();
-    this.underWay += 1;
-    const over = (): void => void (this.underWay -= 1);
+    this.pendingChecks += 1;
+    const over = (): void => void (this.pendingChecks -= 1);
     this.lastTurn = turn.then(over, over);
     return turn;
   }

@@ -131,7 +131,7 @@ export async function dump({ run, settings, startedAt }: DumpInput): Promise<Dum
       return await activities.extractTable(`${table}: extract`, { dataset: run.dataset, table, snapshotMs });
     } catch (error) {
       const { consideredCancelled, cancelRequested } = CancellationScope.current();
-      // However it ended, nobody is to mend it any more.
+      // Throws that it was cancelled, however the extraction ended: nobody is to mend it any more.
       if (consideredCancelled) await cancelRequested;
       throw error;
     }

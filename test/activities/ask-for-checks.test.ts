@@ -26,11 +26,11 @@ class FakeDestinations implements RunningDestinations {
   }
 }
 
-const round = (destinations: FakeDestinations, heartbeatDetails?: RoundProgress, paceMs = 0) => {
+const round = (destinations: FakeDestinations, heartbeatDetails?: RoundProgress, spacingMs = 0) => {
   const environment = dumpEnvironment({ heartbeatDetails });
   const beats: RoundProgress[] = [];
   environment.on('heartbeat', (beat: RoundProgress) => beats.push(beat));
-  const askForChecks = createAskForChecks(() => destinations, paceMs);
+  const askForChecks = createAskForChecks(() => destinations, spacingMs);
   return { environment, beats, run: () => environment.run(askForChecks) };
 };
 

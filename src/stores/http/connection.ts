@@ -1,9 +1,9 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { ResponseReader, type Answered } from './response-reader';
+import { ResponseReader, type ResponseListener } from './response-reader';
 
 /** Who is told of an answer, or that there will be none. */
-export interface Answering extends Answered {
+export interface AnswerListener extends ResponseListener {
   /** The connection broke before the answer's end. Nothing else is told after it. */
   broken(error: Error): void;
 }
@@ -34,8 +34,8 @@ export class Connection implements ByteSink {
   private readonly connecting: NodeJS.Timeout;
   private isEstablished = false;
   private reader: ResponseReader | undefined;
-  private answering: Answering | undefined;
-  private isWritten = true;
+  private listener: AnswerListener | undefined;
+  private isAsked = true;
 
   /** @param session of TLS, by which an earlier connection's handshake is shortened */
   constructor(
@@ -58,7 +58,7 @@ export class Connection implements ByteSink {
 
   /** Whether all was asked and answered, and another thing can be. */
   get isFree(): boolean {
-    return this.isOpen && this.isWritten && this.answering === undefined && this.socket.writableLength === 0;
+    return this.isOpen && this.isAsked && this.listener === undefined && this.socket.writableLength === 0;
   }
 
   onClose(told: () => void): void {
@@ -70,15 +70,15 @@ export class Connection implements ByteSink {
   }
 
   /** `head` with its empty line. Of a body it knows nothing: `write` it, and say when it has been written. */
-  ask(head: string, answering: Answering): void {
-    this.answering = answering;
+  ask(head: string, listener: AnswerListener): void {
+    this.listener = listener;
     this.reader = new ResponseReader({
-      proceed: () => answering.proceed?.(),
-      head: (given) => answering.head(given),
-      body: (bytes) => answering.body(bytes),
+      proceed: () => listener.proceed?.(),
+      head: (given) => listener.head(given),
+      body: (bytes) => listener.body(bytes),
       end: () => this.answered(),
     });
-    this.isWritten = false;
+    this.isAsked = false;
     this.socket.ref();
     this.socket.write(head, 'latin1');
     if (this.isEstablished) this.socket.setTimeout(this.times.stallMs);
@@ -91,8 +91,8 @@ export class Connection implements ByteSink {
   }
 
   /** The whole of what is asked has been written. */
-  written(): void {
-    this.isWritten = true;
+  endBody(): void {
+    this.isAsked = true;
   }
 
   /** While it is paused it does not stall. */
@@ -108,7 +108,7 @@ export class Connection implements ByteSink {
 
   /** Nobody is told. */
   destroy(): void {
-    this.answering = undefined;
+    this.listener = undefined;
     this.socket.destroy();
   }
 
@@ -127,7 +127,7 @@ export class Connection implements ByteSink {
 
   private read(bytes: Buffer): void {
     // One that rests and hears something is told that it is not wanted any more.
-    if (this.reader === undefined || this.answering === undefined) return void this.socket.destroy();
+    if (this.reader === undefined || this.listener === undefined) return void this.socket.destroy();
     try {
       this.reader.read(bytes);
     } catch (error) {
@@ -136,10 +136,10 @@ export class Connection implements ByteSink {
   }
 
   private answered(): void {
-    const { answering, reader } = this;
-    this.answering = undefined;
+    const { listener, reader } = this;
+    this.listener = undefined;
     if (reader?.leavesConnection !== true) this.socket.destroy();
-    answering?.end();
+    listener?.end();
   }
 
   private closed(): void {
@@ -152,9 +152,9 @@ export class Connection implements ByteSink {
   }
 
   private break(error: Error): void {
-    const { answering } = this;
+    const { listener } = this;
     this.destroy();
-    answering?.broken(error);
+    listener?.broken(error);
   }
 }
 

@@ -7,7 +7,7 @@ export interface ResponseHead {
 }
 
 /** Who is told of an answer, in the order of the calls. */
-export interface Answered {
+export interface ResponseListener {
   /** 100: the body that was announced may be sent. */
   proceed?(): void;
   head(head: ResponseHead): void;
@@ -43,7 +43,7 @@ export class ResponseReader {
   private begun: Buffer = nothing;
   private keepsConnection = false;
 
-  constructor(private readonly answered: Answered) {}
+  constructor(private readonly listener: ResponseListener) {}
 
   /** Whether the answer has ended and its connection may be used for another. */
   get leavesConnection(): boolean {
@@ -77,7 +77,7 @@ export class ResponseReader {
       case 'trailers':
         return this.upTo('\r\n', bytes, (text) => this.readTrailer(text));
       case 'until close':
-        this.answered.body(bytes);
+        this.listener.body(bytes);
         return nothing;
       case 'ended':
         throw new MalformedResponse('there are bytes after the end of the answer');
@@ -103,21 +103,21 @@ export class ResponseReader {
     const [, minor, digits] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/.exec(statusLine) ?? [];
     if (minor === undefined) throw new MalformedResponse('the answer does not begin as one of HTTP/1.1 does');
     const status = Number(digits);
-    if (status === 100) this.answered.proceed?.();
+    if (status === 100) this.listener.proceed?.();
     // Another head follows.
     if (status < 200) return;
     const headers = parseHeaders(lines);
     this.keepsConnection = minor === '1' && !/\bclose\b/i.test(headers['connection'] ?? '');
     this.framing = framingOf(status, headers);
     if (this.framing.kind === 'until close') this.keepsConnection = false;
-    this.answered.head({ status, headers });
+    this.listener.head({ status, headers });
     if (this.framing.kind === 'sized' && this.framing.left === 0) this.end();
   }
 
   private readBody(framing: { readonly kind: 'sized' | 'chunk'; left: number }, bytes: Buffer): Buffer {
     const body = bytes.length > framing.left ? bytes.subarray(0, framing.left) : bytes;
     framing.left -= body.length;
-    this.answered.body(body);
+    this.listener.body(body);
     if (framing.left === 0) {
       if (framing.kind === 'sized') this.end();
       else this.framing = { kind: 'chunk end' };
@@ -143,7 +143,7 @@ export class ResponseReader {
 
   private end(): void {
     this.framing = { kind: 'ended' };
-    this.answered.end();
+    this.listener.end();
   }
 }
 

@@ -66,7 +66,7 @@ function answerOf(connection: Connection, head: string): Promise<Answer> {
       end: () => resolve({ status, body }),
       broken: reject,
     });
-    connection.written();
+    connection.endBody();
   });
 }
 
