@@ -51,7 +51,12 @@ export class HttpWebhook implements Webhook {
   /** The time is that of this attempt, so that a receiver can refuse what is played back to it later. */
   private signed(id: string, body: string): Record<string, string> {
     const timestamp = String(Math.floor(Date.now() / 1000));
-    const signature = createHmac('sha256', this.settings.secret).update(`${id}.${timestamp}.${body}`).digest('base64');
-    return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
+    const signature = signatureOf(this.settings.secret, id, timestamp, body);
+    return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
   }
+}
+
+/** @param timestamp seconds since the epoch (Standard Webhooks, "Signature scheme") */
+export function signatureOf(secret: Buffer, id: string, timestamp: string, body: string): string {
+  return `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
 }
