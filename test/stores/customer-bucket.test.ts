@@ -317,26 +317,32 @@ test('customers share no session, not even of one role, one bucket and one path'
 });
 
 test('every account, dump, role, bucket and path has sessions of its own', async () => {
-  const { delivery } = await newCustomer('apart');
+  const { accountId, bucket, customer, delivery } = await newCustomer('apart');
+  const another = await newCustomer('apart-2');
+  // Each role lets both accounts in, and may put into the bucket: what keeps them apart is ours alone.
+  const { Version, Statement } = trustPolicy(accountId);
+  const trust = { Version, Statement: [...Statement, ...trustPolicy(another.accountId).Statement] };
+  await Promise.all([customer.setTrust(trust), another.customer.setTrust(trust)]);
+  await another.customer.setPermissions(permissionPolicy(bucket));
   const { settings } = delivery;
-  const others: Delivery[] = [
+  const apart: Delivery[] = [
+    delivery,
+    { ...delivery, accountId: another.accountId },
     { ...delivery, folder: identityOfDump('dump/apart/2023-01-02T15:05').folder },
-    { accountId: delivery.accountId, settings },
+    { accountId, settings },
+    { ...delivery, settings: { ...settings, roleArn: another.delivery.settings.roleArn } },
     { ...delivery, settings: { ...settings, path: parsePath('exports') } },
-    { ...delivery, settings: { ...settings, bucket: parseBucketName('apart-bucket-2') } },
+    { ...delivery, settings: { ...settings, bucket: parseBucketName('apart-nowhere') } },
   ];
   const buckets = newBuckets();
-  for (const each of [delivery, ...others, delivery, ...others]) {
-    await failureOf(buckets.open(each).put(small('exports/a'), never));
-  }
+  for (const each of [...apart, ...apart]) await failureOf(buckets.open(each).put(small('exports/a'), never));
   const policies = proxy.recorded.flatMap(({ body }) => new URLSearchParams(body).get('Policy') ?? []);
-  expect(new Set(policies)).toEqual(
-    new Set([delivery, ...others].map((each) => JSON.stringify(sessionPolicy(each.settings)))),
-  );
-  const putBy = proxy.recorded.flatMap(({ method, headers }) =>
+  expect(policies).toEqual(apart.map((each) => JSON.stringify(sessionPolicy(each.settings))));
+  const sessions = proxy.recorded.flatMap(({ method, headers }) =>
     method === 'PUT' ? [/Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]] : [],
   );
-  expect(new Set(putBy.slice(0, 5)).size).toBe(5);
+  expect(new Set(sessions).size).toBe(apart.length);
+  expect(sessions.slice(apart.length)).toEqual(sessions.slice(0, apart.length));
 });
 
 test('a session is told from a session of another role, or of a role of that name in another account', () => {
