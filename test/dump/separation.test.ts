@@ -246,7 +246,7 @@ describe('a session', () => {
     );
   });
 
-  test('is asked for with the external id of the account that the workflow id names', () => {
+  test('is for the account that the workflow id names, which is the external id of the trust policy that we print', () => {
     fc.assert(
       fc.property(accounts, folders, (account, folder) => {
         expect(identityOfWorkflow(destinationWorkflowId(account))).toEqual({ accountId: account });

@@ -259,6 +259,19 @@ test('three runs during a dump make one more dump, of the newest', async () => {
   });
 });
 
+test('a hostile run id stays in its code span in the summary of its dump', async () => {
+  const account = newAccount();
+  const { activities } = scripted();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    await announce(account, '` ![x](https://evil.example/pixel.png) <img src=x> `');
+    const [dump] = await ended(account, 1);
+    const dumpHandle = environment.client.workflow.getHandle(`dump/${account}/${dump?.folder ?? ''}`);
+    const summary = await (await dumpHandle.describe()).staticSummary();
+    expect(summary).toMatch(new RegExp(`^${account}: run \`[^\`<>]*evil\\.example[^\`<>]*\` into ${customer.bucket}$`));
+  });
+});
+
 test('a run that finished before the newest one is not delivered', async () => {
   const account = newAccount();
   const { activities } = scripted();

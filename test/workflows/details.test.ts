@@ -1,4 +1,4 @@
-import type { DestinationStatus, DumpStatus, Fault } from '../../src/contract';
+import type { AccessCheck, DestinationStatus, DumpStatus, Fault } from '../../src/contract';
 import { identityOfDump } from '../../src/contract';
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
 import { destinationDetails, dumpDetails } from '../../src/workflows/details';
@@ -157,6 +157,44 @@ test('a destination that is paused or not connected says so', () => {
   expect(destinationDetails({ ...notConnected, state: 'NotConnected' })).toContain(
     'Connect with the command `connect`.',
   );
+});
+
+test.each<[string, AccessCheck, string[]]>([
+  ['is proven', { state: 'passed', at: '2023-01-02T04:00:05.000Z' }, ['Access proven: 2023-01-02T04:00:05.000Z']],
+  [
+    'is being proven',
+    { state: 'checking', attempt: 3, fault },
+    [`Access is being proven; refused so far, attempt 3: \`${fault.problem}\``],
+  ],
+  [
+    'is refused',
+    { state: 'failed', at: '2023-01-02T04:00:05.000Z', problem: 'change the policy.', fault },
+    [
+      '### Access failed: BucketAccessDenied',
+      '',
+      'At 2023-01-02T04:00:05.000Z. Once it is mended, send the signal `checkAccess`: `change the policy.`',
+    ],
+  ],
+  [
+    'could not be asked for',
+    { state: 'failed', at: '2023-01-02T04:00:05.000Z', problem: 'STS did not answer.' },
+    [
+      '### Access failed: not by refusal',
+      '',
+      'At 2023-01-02T04:00:05.000Z. Once it is mended, send the signal `checkAccess`: `STS did not answer.`',
+    ],
+  ],
+])('a destination whose access %s says so below its settings', (_what, access, shown) => {
+  const outside = linesOf(destinationDetails({ ...destination, access }));
+  const begin = outside.indexOf('Tables: `companies`, `events`') + 1;
+  expect(outside.slice(begin, outside.indexOf('Dump at work: none'))).toEqual(['', ...shown, '']);
+});
+
+test('what AWS says of access stays in its code span', () => {
+  const failed = { state: 'failed', at: finishedAt, problem: hostile, fault: { ...fault, problem: hostile } } as const;
+  expectHarmless(linesOf(destinationDetails({ ...destination, access: failed })), 1);
+  const checking = { state: 'checking', attempt: 1, fault: { ...fault, problem: hostile } } as const;
+  expectHarmless(linesOf(destinationDetails({ ...destination, access: checking })), 0);
 });
 
 test("a destination's page lists past dumps, newest first, and why one failed", () => {
