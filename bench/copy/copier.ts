@@ -56,7 +56,7 @@ async function main(name: string, quick: boolean, index: number, count: number):
   const startedMs = Date.now();
   const table = tableOf(what);
   let copiedBytes = 0;
-  // As a dump and its worker do: ranges side by side, each an activity.
+  // As many ranges side by side as a worker takes, each an activity. Of one table a dump asks for fewer at a time.
   await inLanes(ranges, config.copyActivities, async (range) => {
     const copied: Copied = await newEnvironment().run(copyShards, { settings, table, staged, range, doneShards: [] });
     copiedBytes += copied.bytes;

@@ -327,7 +327,7 @@ test('the codec server asks nobody: a key file is all that it has', async () => 
   await rm(folder, { recursive: true });
 });
 
-test('a versioned worker asks for nothing more', async () => {
+test('a versioned worker asks for nothing more from its start to its stop', async () => {
   const versioned = { TEMPORAL_WORKER_BUILD_ID: 'build-1' };
   const worker = await identities.beginWorker('control', only(listedFor('control')), versioned);
   await prints(worker, 'RUNNING');

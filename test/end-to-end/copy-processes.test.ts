@@ -1,4 +1,4 @@
-/** One worker command that copies by several processes, as it does by default. */
+/** One worker command that copies by two processes beside its own. */
 import { execFileSync } from 'node:child_process';
 import type { Running } from '../../sandbox/processes';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';

@@ -1,4 +1,4 @@
-/** Whatever breaks, the dump is delivered: nothing is lost, nothing is half. A dozen of the faults of `npm run test:crash`. */
+/** Whatever breaks, the dump is delivered: nothing is lost, nothing is half. Fourteen of the faults of `npm run test:crash`. */
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { heartbeatThrottleMs } from '../../src/timing';
 import type { Fault } from '../crash/fault';

@@ -178,13 +178,17 @@ describe('a dump of tables that change while it runs', () => {
     expect(new Set(asked)).toEqual(new Set(['GetCallerIdentity', 'AssumeRole', 'PUT object']));
   });
 
-  test('puts each object with its length, its checksum, the owner and the ACL', () => {
-    const shards = proxy.recorded.filter(({ path: key }) => key.includes('.ndjson.gz'));
-    for (const { headers, status } of shards) {
-      if (status === 301) continue;
+  test.each([
+    ['shard', '.ndjson.gz', 200],
+    ['schema', '/schemas/bigquery/', defaultTables.length],
+    ['receipt', '/receipt.json', 1],
+  ])('puts each %s with its length, its checksum, the owner and the ACL', (_what, part, atLeast) => {
+    const puts = proxy.recorded.filter(({ path: key, status }) => key.includes(part) && status !== 301);
+    expect(puts.length).toBeGreaterThanOrEqual(atLeast);
+    for (const { headers, status } of puts) {
       expect(status).toBe(200);
       expect(headers).toMatchObject({
-        'content-length': expect.stringMatching(/^\d+$/) as string,
+        'content-length': expect.stringMatching(/^[1-9]\d*$/) as string,
         'x-amz-checksum-crc32c': expect.stringMatching(/^[\w+/]{6}==$/) as string,
         'x-amz-expected-bucket-owner': '111122223333',
         'x-amz-acl': 'bucket-owner-full-control',

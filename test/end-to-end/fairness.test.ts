@@ -45,7 +45,7 @@ test('a customer of few shards does not wait until all ranges of another that wa
   const before = customersOfPuts().length;
   expect(await endToEnd.ended('small', 'run-1')).toMatchObject({ outcome: 'delivered' });
   const waitedFor = customersOfPuts().indexOf('small-data') - before;
-  // In turn it would wait for about 300. A range is not interrupted, and the queue's partitions take turns of their own.
+  // In turn it would wait for about 300. A range is not interrupted.
   expect(waitedFor).toBeLessThan(120);
   expect((await endToEnd.destinations.status('giant')).dump?.state).toBe('Running');
 });
