@@ -1,6 +1,7 @@
 /** One worker command that copies by two processes beside its own. */
 import { execFileSync } from 'node:child_process';
-import type { Running } from '../../sandbox/processes';
+import os from 'node:os';
+import { compiled, start, type Running } from '../../sandbox/processes';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { eventually } from '../eventually';
 import { dataset, EndToEnd } from './environment';
@@ -106,6 +107,20 @@ test('a worker that is told to stop takes its copying processes with it, and ano
   // Nothing that was stored was put again.
   expect(stored()).toHaveLength(400);
   await next.stop();
+});
+
+test('a worker that is told nothing else copies by as many processes as there are cores', async () => {
+  const environment = { ...endToEnd.sandbox.environment, ACCESS_CHECK_AT: 'off' };
+  const worker = start('The worker', process.execPath, [compiled('src', 'worker.js')], environment);
+  try {
+    const children = await eventually(
+      async () => childrenOf(worker.pid),
+      ({ length }) => length >= os.availableParallelism(),
+    );
+    expect(children).toHaveLength(os.availableParallelism());
+  } finally {
+    await worker.stop();
+  }
 });
 
 test('a worker that is killed leaves no copying process behind', async () => {
