@@ -1,4 +1,4 @@
-/** Customers share the copy workers: one with many shards does not hold up one with few. */
+/** Tables and customers share the copy workers: one with many shards does not hold up one with few. */
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { eventually } from '../eventually';
 import { dataset, EndToEnd } from './environment';
@@ -25,6 +25,28 @@ async function announce(name: string, tables: string[]): Promise<void> {
   await endToEnd.destinations.connect(account, { roleArn, bucket, tables });
   await endToEnd.destinations.modellingRunSucceeded(account, { runId: 'run-1', finishedAt: new Date(), dataset });
 }
+
+test('a table of few shards that comes later does not wait until one of many is copied', async () => {
+  const worker = await endToEnd.startWorker({ COPY_SHARDS_IN_FLIGHT: '2' });
+  const later = endToEnd.proxies.bigquery.arm({
+    matches: ({ method, body }) => method === 'POST' && body.includes('paid_ads'),
+    effect: { kind: 'hold', side: 'request' },
+    times: Infinity,
+  });
+  await announce('mixed', ['companies', 'paid_ads']);
+  const tables = async () => (await endToEnd.destinations.status('mixed')).dump?.tables ?? {};
+  const giant = await eventually(
+    async () => (await tables())['companies'],
+    (progress) => progress?.state === 'copying' && progress.copied.shards >= 20,
+    60_000,
+  );
+  expect(giant).toMatchObject({ total: { shards: 400 } });
+  later.release();
+  const after = await eventually(tables, ({ paid_ads: small }) => small?.state === 'delivered', 60_000);
+  expect(after['companies']).toMatchObject({ state: 'copying' });
+  await endToEnd.destinations.abandon('mixed');
+  await worker.stop();
+});
 
 test('a customer of few shards does not wait until all ranges of another that wait before it are copied', async () => {
   await endToEnd.startWorker({ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '1' });
