@@ -1,4 +1,5 @@
 import { Client, type ConnectionLike } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { msToTs, tsToMs } from '@temporalio/common/lib/time';
 import type { temporal } from '@temporalio/proto';
 import { keepAccessSchedule } from '../src/access-schedule';
@@ -109,24 +110,67 @@ test('another time is set, and an operator’s pause and note stay', async () =>
   expect(namespace.schedule.state).toMatchObject({ paused: true, notes: 'AWS moves house' });
 });
 
-test.each<[string, (spec: Spec) => Spec]>([
-  ['a second time', (spec) => ({ structuredCalendar: [...(spec.structuredCalendar ?? []), { hour: [{ start: 9 }] }] })],
-  ['an interval', (spec) => ({ ...spec, interval: [{ interval: msToTs('1 minute') }] })],
+/** As written by the UI or the command line, for somebody's reason. */
+const narrowed = (by: temporal.api.schedule.v1.IStructuredCalendarSpec) => (schedule: Schedule) =>
+  withSpec((spec) => ({ structuredCalendar: (spec.structuredCalendar ?? []).map((one) => ({ ...one, ...by })) }))(
+    schedule,
+  );
+const withSpec = (change: (spec: Spec) => Spec) => (schedule: Schedule) => ({
+  ...schedule,
+  spec: { ...schedule.spec, ...change(schedule.spec ?? {}) },
+});
+const withPolicies = (policies: temporal.api.schedule.v1.ISchedulePolicies) => (schedule: Schedule) => ({
+  ...schedule,
+  policies: { ...schedule.policies, ...policies },
+});
+const withAction = (startWorkflow: temporal.api.workflow.v1.INewWorkflowExecutionInfo) => (schedule: Schedule) => ({
+  ...schedule,
+  action: { startWorkflow: { ...schedule.action?.startWorkflow, ...startWorkflow } },
+});
+
+test.each<[string, (schedule: Schedule) => Schedule]>([
   [
-    'hours in a row',
-    (spec) => ({
-      structuredCalendar:
-        spec.structuredCalendar?.map((one) => ({ ...one, hour: [{ start: 4, end: 9, step: 1 }] })) ?? [],
-    }),
+    'a second time',
+    withSpec(({ structuredCalendar }) => ({
+      structuredCalendar: [...(structuredCalendar ?? []), { hour: [{ start: 9 }] }],
+    })),
   ],
-])('%s that was added by hand is taken back: the time is a setting', async (_what, edited) => {
+  ['an interval', withSpec(() => ({ interval: [{ interval: msToTs('1 minute') }] }))],
+  [
+    'an interval in the place of the time',
+    withSpec(() => ({ structuredCalendar: [], interval: [{ interval: msToTs('1 day') }] })),
+  ],
+  ['hours in a row', narrowed({ hour: [{ start: 4, end: 9, step: 1 }] })],
+  ['every second of the minute', narrowed({ second: [{ start: 0, end: 59, step: 1 }] })],
+  ['working days only', narrowed({ dayOfWeek: [{ start: 1, end: 5, step: 1 }] })],
+  ['the first of the month only', narrowed({ dayOfMonth: [{ start: 1, end: 1, step: 1 }] })],
+  ['every second day', narrowed({ dayOfMonth: [{ start: 1, end: 31, step: 2 }] })],
+  ['one month only', narrowed({ month: [{ start: 8, end: 8, step: 1 }] })],
+  ['one year only', narrowed({ year: [{ start: 2026, end: 2026, step: 1 }] })],
+  ['another timezone', withSpec(() => ({ timezoneName: 'Europe/Copenhagen' }))],
+  ['a start', withSpec(() => ({ startTime: msToTs(Date.UTC(2030, 0)) }))],
+  ['an end', withSpec(() => ({ endTime: msToTs(Date.UTC(2024, 0)) }))],
+  ['a day to skip', withSpec(() => ({ excludeStructuredCalendar: [{ dayOfWeek: [{ start: 0, end: 0, step: 1 }] }] }))],
+  ['a jitter', withSpec(() => ({ jitter: msToTs('12 hours') }))],
+  ['a pause on failure', withPolicies({ pauseOnFailure: true })],
+  ['another overlap', withPolicies({ overlapPolicy: 5 })],
+  ['another catch-up window', withPolicies({ catchupWindow: msToTs('1 minute') })],
+  ['another workflow', withAction({ workflowType: { name: 'dump' } })],
+  ['another workflow id', withAction({ workflowId: 'another' })],
+  ['another task queue', withAction({ taskQueue: { name: 'another' } })],
+  ['another time limit', withAction({ workflowExecutionTimeout: msToTs('1 minute') })],
+  ['an input', withAction({ input: { payloads: [defaultPayloadConverter.toPayload('x')] } })],
+  ['a limit of rounds', (schedule) => ({ ...schedule, state: { ...schedule.state, limitedActions: true } })],
+])('%s, set by hand or by an older release, is taken back', async (_what, edit) => {
   const namespace = new FakeNamespace();
   await keepAccessSchedule(namespace.client, four, noWarnings);
-  namespace.schedule = { ...namespace.schedule, spec: edited(namespace.schedule?.spec ?? {}) };
+  const asItShouldBe = namespace.schedule;
+  namespace.schedule = edit(asItShouldBe ?? {});
   await keepAccessSchedule(namespace.client, four, noWarnings);
   expect(namespace.writes).toBe(2);
-  expect(namespace.times).toEqual([[4, 0]]);
-  expect(namespace.schedule.spec?.interval ?? []).toEqual([]);
+  expect(namespace.schedule).toEqual(asItShouldBe);
+  await keepAccessSchedule(namespace.client, four, noWarnings);
+  expect(namespace.writes).toBe(2);
 });
 
 test('where checks are off there is no schedule, whether or not there was one', async () => {
