@@ -6,7 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time';
+import type { temporal } from '@temporalio/proto';
 import { answers, freePort, untilReady } from '../../sandbox/processes';
 import { keepAccessSchedule } from '../../src/access-schedule';
 import { modellingRunSucceeded } from '../../src/client';
@@ -14,12 +16,15 @@ import type { Destinations } from '../../src/client/destinations';
 import { accessRound, taskQueues } from '../../src/contract';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { permissionPolicy, trustPolicy } from '../../src/dump/policies';
+import { destinationStatusQuery } from '../../src/workflows/messages';
 import { dataset, EndToEnd, twelveHoursAhead } from '../end-to-end/environment';
 import type { Armed, Asked } from '../end-to-end/fault-proxy';
 import { eventually } from '../eventually';
 import { codeIn, quotedIn, tableUnder } from './document';
 import type { Method } from './grpc-proxy';
 import { allBut, Identities, only, prints, queuesOfWorkers, type Identity, type Queues, type Said } from './identities';
+
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
 const workerRows = tableUnder('Workers').map((row) => ({
   method: codeIn(row['asks for'])[0] ?? '',
@@ -48,7 +53,7 @@ let identities: Identities;
 let control: Identity;
 let copy: Identity;
 /** Their polls are refused, which takes a minute to show. */
-const withoutPolls = new Map<Method, Identity[]>();
+const withoutPolls = new Map<Method, { worker: Identity; lastedMs: Promise<number> }[]>();
 /** They take longer than the server lets a request wait. */
 const slowCommands = new Map<string, Promise<Said>>();
 let longHistory: Promise<void>;
@@ -69,7 +74,11 @@ beforeAll(async () => {
   ]);
   for (const { method, who } of workerRows.filter((row) => row.method.startsWith('Poll'))) {
     const aside = { TEMPORAL_NAMESPACE: sideNamespace };
-    const begun = who.map((queues) => identities.beginWorker(queues, allBut(method), aside));
+    const begun = who.map(async (queues) => {
+      const worker = await identities.beginWorker(queues, allBut(method), aside);
+      const atMs = Date.now();
+      return { worker, lastedMs: worker.running.exited.then(() => Date.now() - atMs) };
+    });
     withoutPolls.set(method, await Promise.all(begun));
   }
   const distrusted = await connected('distrusted');
@@ -180,27 +189,10 @@ const calls = ({ proxy }: Identity, method: Method): Promise<boolean> =>
     60_000,
   );
 
-describe('a worker that copies', () => {
-  test('tells that it is done', async () => {
-    await connected('copied');
-    await announce('copied');
-    expect(await calls(copy, 'RespondActivityTaskCompleted')).toBe(true);
-  });
-
-  test('tells of a failure', async () => {
-    const customer = await connected('denied');
-    await customer.allowOnly('another-bucket');
-    await announce('denied');
-    await needsAttention('denied');
-    expect(await calls(copy, 'RespondActivityTaskFailed')).toBe(true);
-  });
-
-  test('tells that it was cancelled', async () => {
-    const dump = await copying('cancelled');
-    await destinations.abandon('cancelled');
-    expect(await calls(copy, 'RespondActivityTaskCanceled')).toBe(true);
-    dump.release();
-  });
+test('with what is listed for them, workers deliver a dump', async () => {
+  await connected('delivered');
+  await announce('delivered');
+  expect(await endToEnd.ended('delivered', 'run-1')).toMatchObject({ outcome: 'delivered' });
 });
 
 describe('the command', () => {
@@ -214,10 +206,14 @@ describe('the command', () => {
     await announce(account);
     await needsAttention(account);
     await customer.trust();
+    const denied = await connected('denied');
+    await denied.allowOnly('another-bucket');
+    await announce('denied');
+    await needsAttention('denied');
     // Temporal's list is a moment behind.
     await eventually(
-      () => destinations.overview({ limit: 1, state: 'NeedsAttention' }),
-      ({ customers }) => customers.length > 0,
+      () => destinations.overview({ limit: 2, state: 'NeedsAttention' }),
+      ({ customers }) => customers.length > 1,
     );
   });
 
@@ -338,14 +334,13 @@ test('a versioned worker asks for nothing more from its start to its stop', asyn
 });
 
 describe('a worker without', () => {
-  test('nothing but what is listed was asked for until now', async () => {
-    await longHistory;
-    expect([...control.proxy.refused, ...copy.proxy.refused]).toEqual([]);
-  });
+  beforeAll(() => longHistory);
 
   afterEach(() => {
-    control.proxy.grants = only(listedFor('control'));
+    for (const queues of queuesOfWorkers) workerOf(queues).proxy.grants = only(listedFor(queues));
   });
+
+  const workerOf = (queues: Queues): Identity => ({ control, copy })[queues];
 
   async function expectEnd(worker: Identity, outcome: string): Promise<void> {
     expect(await worker.running.exited).toBe(1);
@@ -354,32 +349,139 @@ describe('a worker without', () => {
     for (const sentence of sentences) expect(worker.running.output()).toContain(sentence);
   }
 
-  /** The control worker is refused it, and its log says so. */
+  /** Made while nothing is refused. */
+  interface Trial {
+    /** Has the worker call the method. */
+    readonly provoke: () => Promise<unknown>;
+    /** What the document says of it, while it is refused. */
+    readonly follows: () => Promise<unknown>;
+  }
+
+  /** The workers that it is listed for are refused it, and their logs say so. */
   const logs =
-    (provoke: () => Promise<unknown>) =>
-    async (method: Method, outcome: string): Promise<void> => {
-      let heard = '';
-      control.running.listen((text) => (heard += text));
-      control.proxy.grants = allBut(method);
-      await provoke();
-      const [said = ''] = quotedIn(outcome);
-      expect(said).not.toBe('');
-      await eventually(
-        async () => heard.includes(said),
-        (isSaid) => isSaid,
-        30_000,
-      );
-      expect(control.proxy.refused.has(method)).toBe(true);
+    (prepare: Partial<Readonly<Record<Queues, () => Promise<Trial>>>>): Tried =>
+    async (method, outcome, who) => {
+      const prepared = queuesOfWorkers.flatMap((queues) => {
+        const made = prepare[queues]?.();
+        return made === undefined ? [] : [made.then((trial) => ({ ...trial, queues }))];
+      });
+      const trials = await Promise.all(prepared);
+      expect(trials.map(({ queues }) => queues)).toEqual(who);
+      const [sentence = ''] = quotedIn(outcome);
+      const said = trials.map(({ queues }) => {
+        workerOf(queues).proxy.grants = only(listedFor(queues).filter((listed) => listed !== method));
+        return says(workerOf(queues), sentence);
+      });
+      await Promise.all(trials.map(({ provoke }) => provoke()));
+      await Promise.all(said);
+      for (const { queues } of trials) expect(workerOf(queues).proxy.refused).toContain(method);
+      await Promise.all(trials.map(({ follows }) => follows()));
     };
 
-  /** The answer may never come. */
-  const ask = async (question: () => Promise<unknown>): Promise<void> =>
-    void unanswered.push(endToEnd.client.withDeadline(Date.now() + 10_000, question).catch(() => undefined));
-  const askAboutLong = (): Promise<void> => ask(() => destinations.status('long'));
+  /** From now on. */
+  function says({ running }: Identity, sentence: string): Promise<unknown> {
+    let heard = '';
+    running.listen((text) => (heard += text));
+    expect(sentence).not.toBe('');
+    return comesToHold(() => heard.includes(sentence));
+  }
+
+  const logsOfControl = (provoke: () => Promise<unknown>, follows: () => Promise<unknown>): Tried =>
+    logs({ control: async () => ({ provoke, follows }) });
+
+  async function handleOfDump(name: string): Promise<WorkflowHandle> {
+    const { currentDump } = (await destinations.status(name)).destination;
+    return endToEnd.client.workflow.getHandle(currentDump?.workflowId ?? '');
+  }
+
+  const triedAgain = (handle: WorkflowHandle): Promise<unknown> =>
+    eventually(
+      async () => (await handle.describe()).raw.pendingActivities ?? [],
+      (pending) => pending.some(({ attempt }) => (attempt ?? 0) > 1),
+      30_000,
+    );
+
+  async function hasEvent(handle: WorkflowHandle, attributes: keyof HistoryEvent): Promise<boolean> {
+    const { events } = await handle.fetchHistory();
+    return events?.some((event) => Boolean(event[attributes])) ?? false;
+  }
+
+  const hasNoEvent = (workflowId: string, attributes: keyof HistoryEvent) => async (): Promise<void> =>
+    expect(await hasEvent(endToEnd.client.workflow.getHandle(workflowId), attributes)).toBe(false);
+
+  type Hold = (name: string) => Promise<Held>;
+
+  /** An activity ends, or beats, in vain: it begins again when its heartbeats are missed. */
+  const beginsAgain = (name: string, hold: Hold, provoke: (dump: Held) => void) => async (): Promise<Trial> => {
+    const dump = await hold(name);
+    const handle = await handleOfDump(name);
+    return {
+      provoke: async () => provoke(dump),
+      follows: async () => {
+        await triedAgain(handle);
+        dump.release();
+      },
+    };
+  };
+  const ends = (dump: Held): void => dump.release();
+  const beats = (): void => undefined;
+
+  /** A dump is given up, and waits for its activity until the heartbeats are missed, or does not. */
+  const isGivenUp =
+    (name: string, hold: Hold, waits: boolean, hears: () => Promise<unknown>) => async (): Promise<Trial> => {
+      const dump = await hold(name);
+      const handle = await handleOfDump(name);
+      return {
+        provoke: async () => {
+          await destinations.abandon(name);
+          await hears();
+          dump.release();
+        },
+        follows: async () => {
+          expect(await endToEnd.ended(name, 'run-1')).toMatchObject({ outcome: 'abandoned' });
+          expect(await hasEvent(handle, 'activityTaskTimedOutEventAttributes')).toBe(waits);
+        },
+      };
+    };
+
+  const comesToHold = (holds: () => boolean): Promise<unknown> => eventually(async () => holds(), Boolean, 30_000);
+
+  type Customer = Awaited<ReturnType<typeof connected>>;
+
+  /** A person would have to mend it, and is not told. */
+  const failsUntold = (name: string, refuse: (customer: Customer) => Promise<void>) => async (): Promise<Trial> => {
+    await refuse(await connected(name));
+    return {
+      provoke: () => announce(name),
+      follows: async () => expect((await destinations.status(name)).dump).toMatchObject({ state: 'Running' }),
+    };
+  };
+
+  /** Whether there is an answer within some seconds. */
+  function answersAboutLong(): Promise<boolean> {
+    const answered = endToEnd.client
+      .withDeadline(Date.now() + 4_000, () =>
+        endToEnd.client.workflow.getHandle('destination/long').query(destinationStatusQuery),
+      )
+      .then(
+        () => true,
+        () => false,
+      );
+    unanswered.push(answered);
+    return answered;
+  }
 
   const ofAttributes = ['ListSearchAttributes', 'CountWorkflowExecutions', 'AddSearchAttributes'];
-  const endsWithout = async (queues: Queues, outcome: string, refused: readonly Method[], namespace = 'default') =>
-    expectEnd(await identities.beginWorker(queues, allBut(...refused), { TEMPORAL_NAMESPACE: namespace }), outcome);
+  const endsWithout = async (
+    queues: Queues,
+    outcome: string,
+    refused: readonly Method[],
+    namespace = 'default',
+  ): Promise<void> => {
+    const worker = await identities.beginWorker(queues, allBut(...refused), { TEMPORAL_NAMESPACE: namespace });
+    await expectEnd(worker, outcome);
+    expect(worker.running.output()).not.toContain('RUNNING');
+  };
   const startsWithout = async (...refused: Method[]): Promise<Identity> => {
     const worker = await identities.startWorker('control', allBut(...refused));
     await worker.running.stop();
@@ -400,22 +502,29 @@ describe('a worker without', () => {
       asControl(worker);
     };
 
+  const describeSchedule = () => endToEnd.client.schedule.getHandle(accessRound.scheduleId).describe();
+
   /** The same where somebody has made the schedule, for another time than any that workers are given here. */
   const warnsOfScheduleWithout =
     (accessCheckAt: string): Tried =>
     async (...tried) => {
       const sixHoursAhead = { hour: (new Date().getUTCHours() + 6) % 24, minute: 0 };
       await keepAccessSchedule(endToEnd.client, sixHoursAhead, (problem) => expect(problem).toBe(''));
+      const { spec } = await describeSchedule();
       await warnsWithout(accessCheckAt)(...tried);
+      expect((await describeSchedule()).spec).toEqual(spec);
     };
 
-  /** Begun as the schedule begins it. */
-  const beginRound = () =>
-    endToEnd.client.workflow.start('accessRound', {
-      workflowId: accessRound.workflowId,
-      taskQueue: taskQueues.control,
-      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-    });
+  /** Begun as the schedule begins it, it asks in vain, and again. */
+  const roundAsksAgain = logsOfControl(
+    () =>
+      endToEnd.client.workflow.start('accessRound', {
+        workflowId: accessRound.workflowId,
+        taskQueue: taskQueues.control,
+        workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+      }),
+    () => triedAgain(endToEnd.client.workflow.getHandle(accessRound.workflowId)),
+  );
 
   /** What it called, control workers call. */
   const asControl = ({ proxy }: Identity): void => {
@@ -425,7 +534,10 @@ describe('a worker without', () => {
   type Tried = (method: Method, outcome: string, who: readonly Queues[]) => Promise<void>;
 
   const endsWithoutPolls: Tried = async (method, outcome) => {
-    for (const worker of withoutPolls.get(method) ?? []) await expectEnd(worker, outcome);
+    for (const { worker, lastedMs } of withoutPolls.get(method) ?? []) {
+      await expectEnd(worker, outcome);
+      expect(Math.round((await lastedMs) / 60_000)).toBe(1);
+    }
   };
 
   /** What takes long comes last. A new row of the document needs a new trial. */
@@ -442,45 +554,62 @@ describe('a worker without', () => {
       await startsWithout(method);
       await endsWithout('control', outcome, [method], bareNamespace);
     },
-    CreateSchedule: warnsWithout(twelveHoursAhead),
+    CreateSchedule: async (...tried) => {
+      await warnsWithout(twelveHoursAhead)(...tried);
+      await expect(describeSchedule()).rejects.toMatchObject({ name: 'ScheduleNotFoundError' });
+    },
     DescribeSchedule: warnsOfScheduleWithout(twelveHoursAhead),
     UpdateSchedule: warnsOfScheduleWithout(twelveHoursAhead),
     DeleteSchedule: warnsOfScheduleWithout('off'),
-    RespondWorkflowTaskCompleted: logs(() => announce('stands-still')),
-    // No account gives such an id: the task fails.
-    RespondWorkflowTaskFailed: logs(() =>
-      endToEnd.client.workflow.start('destination', {
-        workflowId: 'destination/of/nobody',
-        taskQueue: taskQueues.control,
-      }),
+    RespondWorkflowTaskCompleted: logsOfControl(
+      () => announce('stands-still'),
+      hasNoEvent('destination/stands-still', 'workflowTaskCompletedEventAttributes'),
     ),
-    RespondQueryTaskCompleted: logs(askAboutLong),
-    RespondActivityTaskCompleted: logs(() => ask(() => destinations.check('cancelled'))),
-    RespondActivityTaskFailed: logs(() => announce('distrusted')),
-    RespondActivityTaskCanceled: logs(async () => {
-      const dump = await extracting('abandoned');
-      await destinations.abandon('abandoned');
-      await eventually(
-        async () => endToEnd.proxies.bigquery.recorded.some(isAbout('abandoned', /\/cancel$/)),
-        (isCancelled) => isCancelled,
-      );
-      dump.release();
+    // No account gives such an id: the task fails.
+    RespondWorkflowTaskFailed: logsOfControl(
+      () =>
+        endToEnd.client.workflow.start('destination', {
+          workflowId: 'destination/of/nobody',
+          taskQueue: taskQueues.control,
+        }),
+      hasNoEvent('destination/of/nobody', 'workflowTaskFailedEventAttributes'),
+    ),
+    RespondQueryTaskCompleted: async (...tried) => {
+      let answered: Promise<boolean> | undefined;
+      await logsOfControl(
+        async () => void (answered = answersAboutLong()),
+        async () => expect(await answered).toBe(false),
+      )(...tried);
+    },
+    RespondActivityTaskCompleted: logs({
+      control: beginsAgain('extracted', extracting, ends),
+      copy: beginsAgain('copied', copying, ends),
     }),
-    RecordActivityTaskHeartbeat: logs(async () => {
-      const dump = await extracting('beats');
-      await eventually(
-        async () => control.proxy.refused.has('RecordActivityTaskHeartbeat'),
-        (isRefused) => isRefused,
-      );
-      dump.release();
+    RespondActivityTaskFailed: logs({
+      control: failsUntold('untrusting', (customer) => customer.distrust()),
+      copy: failsUntold('denying', (customer) => customer.allowOnly('another-bucket')),
     }),
-    ListWorkflowExecutions: logs(beginRound),
-    SignalWorkflowExecution: logs(beginRound),
-    ShutdownWorker: async (method) => {
-      const worker = await identities.startWorker('copy', allBut(method));
-      await worker.running.stop();
-      expect(await worker.running.exited).toBe(0);
-      expect(worker.proxy.refused).toContain(method);
+    RespondActivityTaskCanceled: logs({
+      control: isGivenUp('abandoned', extracting, true, () =>
+        comesToHold(() => endToEnd.proxies.bigquery.recorded.some(isAbout('abandoned', /\/cancel$/))),
+      ),
+      copy: isGivenUp('cancelled', copying, false, () =>
+        comesToHold(() => copy.proxy.refused.has('RespondActivityTaskCanceled')),
+      ),
+    }),
+    RecordActivityTaskHeartbeat: logs({
+      control: beginsAgain('beating', extracting, beats),
+      copy: beginsAgain('throbbing', copying, beats),
+    }),
+    ListWorkflowExecutions: roundAsksAgain,
+    SignalWorkflowExecution: roundAsksAgain,
+    ShutdownWorker: async (method, _outcome, who) => {
+      for (const queues of who) {
+        const worker = await identities.startWorker(queues, allBut(method));
+        await worker.running.stop();
+        expect(await worker.running.exited).toBe(0);
+        expect(worker.proxy.refused).toContain(method);
+      }
     },
     PollWorkflowTaskQueue: endsWithoutPolls,
     PollActivityTaskQueue: endsWithoutPolls,
@@ -488,8 +617,9 @@ describe('a worker without', () => {
       // Until it stops, the worker that made the history knows it.
       await control.running.stop();
       const another = await identities.startWorker('control', allBut(method));
-      await askAboutLong();
+      const answered = answersAboutLong();
       await prints(another, quotedIn(outcome)[0] ?? '');
+      expect(await answered).toBe(false);
       asControl(another);
     },
   };
@@ -497,6 +627,13 @@ describe('a worker without', () => {
   test.each(Object.keys(trials))('%s', async (method) => {
     const { outcome = '', who = [] } = workerRows.find((row) => row.method === method) ?? {};
     await expect(trials[method]?.(method, outcome, who)).resolves.toBeUndefined();
+  });
+
+  test('nothing but what is listed was asked for', () => {
+    for (const queues of queuesOfWorkers) {
+      const listed = listedFor(queues);
+      expect([...workerOf(queues).proxy.refused].filter((method) => !listed.includes(method))).toEqual([]);
+    }
   });
 
   test('no row of the document is left out, and none invented', () => {
