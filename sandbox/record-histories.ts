@@ -8,7 +8,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { Destinations, type DestinationReport } from '../src/client/destinations';
 import {
   accessRound as accessRoundNames,
@@ -17,15 +18,19 @@ import {
   noticeWorkflowId,
   taskQueues,
   type AccountId,
+  type BucketName,
   type FolderName,
+  type Notice,
 } from '../src/contract';
 import { parseAccountId, parseBucketName } from '../src/dump/inputs';
-import { trustPolicy } from '../src/dump/policies';
-import type { accessRound, destination } from '../src/workflows';
+import { folderName } from '../src/dump/keys';
+import { permissionPolicy, trustPolicy } from '../src/dump/policies';
+import type { accessRound, destination, notice } from '../src/workflows';
 import { checkAccessSignal } from '../src/workflows/messages';
 import type { CustomerAccount } from './aws';
 import { projectFolder } from './processes';
-import { loadBucket, location, project, Sandbox } from './sandbox';
+import { loadBucket, location, project, Sandbox, stagingBucket } from './sandbox';
+import { startTimeSkippingServer } from './temporal-server';
 import { seedWarehouse } from './warehouse-seed';
 
 const folder = path.join(projectFolder, 'test', 'histories');
@@ -152,6 +157,42 @@ class Recorder {
     await this.keep('destination-watched', handle.workflowId);
   }
 
+  /** Its staging is cleared by hand while it waits: what is not copied yet is gone. */
+  async stagingGone(): Promise<void> {
+    const { accountId, customer } = await this.connected('gone', ['companies']);
+    await customer.setPermissions(permissionPolicy(parseBucketName('another-bucket')));
+    await this.run(accountId, 'run-1');
+    await this.until(accountId, ({ dump }) => dump !== undefined && isParked(dump));
+    await this.sandbox.storage.bucket(stagingBucket).deleteFiles({ prefix: `${accountId}/` });
+    await customer.setPermissions(permissionPolicy(bucketOf('gone')));
+    await this.destinations.retry(accountId);
+    await this.ended(accountId, 1);
+    await this.keepDump('dump-failed', accountId);
+    await this.keep('destination-failed', destinationWorkflowId(accountId));
+  }
+
+  /** After hours that the time-skipping server skips; of destinations it has no list to give. */
+  async givenUp(): Promise<void> {
+    const server = await startTimeSkippingServer(console.log);
+    const receiver = await startReceiver(500);
+    const worker = await this.sandbox.startWorker({ TEMPORAL_ADDRESS: server.address, ...noticesTo(receiver) });
+    const { workflow } = server.client;
+    const { workflowId: roundId } = accessRoundNames;
+    const ofRound = { taskQueue: taskQueues.control, workflowId: roundId };
+    await failsAs('ServiceError', workflow.execute<typeof accessRound>('accessRound', ofRound));
+    await this.keep('access-round-given-up', workflow.getHandle(roundId));
+
+    const account = parseAccountId('untold');
+    const now = new Date();
+    const noticeId = noticeWorkflowId(account, folderName(now), 1);
+    const told: Notice = { type: 'dump.recovered', timestamp: now.toISOString(), data: { account } };
+    const ofNotice = { taskQueue: taskQueues.control, workflowId: noticeId, args: [told] as [Notice] };
+    await failsAs('NoticeNotTaken', workflow.execute<typeof notice>('notice', ofNotice));
+    await this.keep('notice-given-up', workflow.getHandle(noticeId));
+    await worker.stop();
+    await server.teardown();
+  }
+
   /** Asks all destinations that the others have left. */
   async round(): Promise<void> {
     const { workflowId } = accessRoundNames;
@@ -194,12 +235,13 @@ class Recorder {
     await this.run(accountId, 'run-1');
     for (const runId of ['run-2', 'run-3', 'run-4']) await this.run(accountId, runId);
     await this.ended(accountId, 2);
-    await this.keep('destination-continued-as-new', handle.workflowId, handle.firstExecutionRunId);
+    const first = this.client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+    await this.keep('destination-continued-as-new', first);
   }
 
   private async connected(account: string, tables = ['companies', 'revenue']) {
     const accountId = parseAccountId(account);
-    const bucket = parseBucketName(`bucket-of-${account}`);
+    const bucket = bucketOf(account);
     const customer: CustomerAccount = await this.sandbox.addCustomer(accountId, bucket, { roleName: account });
     await this.destinations.connect(accountId, { roleArn: customer.roleArn, bucket, tables });
     return { accountId, customer };
@@ -247,16 +289,23 @@ class Recorder {
     await this.keep(name, dumpWorkflowId(accountId, await this.folderOf(accountId)));
   }
 
-  private async keep(name: string, workflowId: string, runId?: string): Promise<void> {
-    const handle: WorkflowHandle = this.client.workflow.getHandle(workflowId, runId);
+  private async keep(name: string, kept: string | WorkflowHandle): Promise<void> {
+    const handle = typeof kept === 'string' ? this.client.workflow.getHandle(kept) : kept;
     const history = await handle.fetchHistory();
     // Stack traces name the folder that this machine has the project in.
-    const text = JSON.stringify({ workflowId, history }).replaceAll(`${projectFolder}${path.sep}`, '');
+    const text = JSON.stringify({ workflowId: handle.workflowId, history }).replaceAll(
+      `${projectFolder}${path.sep}`,
+      '',
+    );
     await writeFile(path.join(folder, `${name}.json`), `${text}\n`);
     console.log(`${name}: ${history.events?.length ?? 0} events`);
   }
 }
 
+/**
+ * None is of a dump that was reset: the SDK replays a history under the id of the run that was reset, so the workflow does
+ * not see that it was. `test/end-to-end/receipts.test.ts` has a worker replay one.
+ */
 const paths = [
   'delivered',
   'parkedAndRetried',
@@ -272,18 +321,35 @@ const paths = [
   'refusedAndDelivered',
   'watched',
   'toldByNotices',
+  'stagingGone',
+  'givenUp',
   'round',
 ] as const;
 
-/** Takes every notice. */
-async function startReceiver(): Promise<{ url: string }> {
+/** Answers every notice so. */
+async function startReceiver(status: number): Promise<{ url: string }> {
   const server = http.createServer((request, response) => {
     request.resume();
-    response.end();
+    response.writeHead(status).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
 }
+
+const noticesTo = ({ url }: { url: string }) => ({
+  NOTICE_URL: url,
+  NOTICE_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}`,
+});
+
+/** What ended otherwise is not the path that was to be recorded. */
+async function failsAs(type: string, ended: Promise<unknown>): Promise<void> {
+  const error = await ended.catch((caught: unknown) => caught);
+  const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
+  if (cause instanceof ApplicationFailure && cause.type === type) return;
+  throw new Error(`It was to fail as ${type}`, { cause: error });
+}
+
+const bucketOf = (account: string): BucketName => parseBucketName(`bucket-of-${account}`);
 
 const isParked = ({ state }: { state: string }): boolean => state === 'NeedsAttention';
 
@@ -296,9 +362,8 @@ async function main(): Promise<void> {
     await mkdir(folder, { recursive: true });
     const { bigquery, storage } = sandbox;
     const seed = { bigquery, storage, dataset, location, loadBucket, seed: 1, scale: 0.01 };
-    const receiver = await startReceiver();
-    const notices = { NOTICE_URL: receiver.url, NOTICE_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}` };
-    await Promise.all([sandbox.startWorker(notices), seedWarehouse(seed, () => {})]);
+    const receiver = await startReceiver(200);
+    await Promise.all([sandbox.startWorker(noticesTo(receiver)), seedWarehouse(seed, () => {})]);
     const address = sandbox.environment['TEMPORAL_ADDRESS'] ?? '';
     const connection = await Connection.connect({ address });
     const client = new Client({ connection });

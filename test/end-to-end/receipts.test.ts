@@ -8,6 +8,7 @@ import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
 import { commitWithinMs } from '../../src/timing';
 import type { dump } from '../../src/workflows';
+import { dumpStatusQuery } from '../../src/workflows/messages';
 import { eventually } from '../eventually';
 import { readJson, type GuideReceipt } from './delivered';
 import { dataset, EndToEnd } from './environment';
@@ -85,10 +86,13 @@ test('a dump that is reset after a newer one writes no receipt', async () => {
       workflowTaskFinishEventId: 4,
     }),
   );
-  const failure = await failureOf(endToEnd.client.workflow.getHandle(first.workflowId, again));
+  const reset = endToEnd.client.workflow.getHandle<typeof dump>(first.workflowId, again);
+  const failure = await failureOf(reset);
   expect(failure).toMatchObject({ type: 'Reset', message: expect.stringContaining('dumpNow') as string });
   const receipt = await readJson<GuideReceipt>(customer, 'receipt.json');
   expect(receipt.timestamp.slice(0, 16)).toBe(folder);
+  // A worker keeps no workflow that has ended: to answer, it replays this one.
+  expect(await reset.query(dumpStatusQuery)).toMatchObject({ state: 'Failed' });
   // It did all else, into its own folder.
   expect((await customer.objects()).some(({ Key }) => !Key.startsWith(folder) && Key !== 'receipt.json')).toBe(true);
   expect(await endToEnd.sandbox.staged()).toEqual([]);
