@@ -43,9 +43,14 @@ export class Identities {
   constructor(private readonly endToEnd: EndToEnd) {}
 
   /** Not waited for: it may end before it is ready. */
-  async beginWorker(queues: Queues, grants: Grants, environment: Record<string, string> = {}): Promise<Identity> {
+  async beginWorker(
+    queues: Queues,
+    grants: Grants,
+    environment: Record<string, string> = {},
+    copyProcesses = 0,
+  ): Promise<Identity> {
     const { aws, storage, bigquery } = this.endToEnd.proxies;
-    return this.begin(['worker.js', '--queues', queues, '--copy-processes', '0'], grants, {
+    return this.begin(['worker.js', '--queues', queues, '--copy-processes', String(copyProcesses)], grants, {
       ...this.endToEnd.sandbox.environment,
       AWS_ENDPOINT_URL: aws.url,
       STORAGE_ENDPOINT: storage.url,

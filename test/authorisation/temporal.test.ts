@@ -74,8 +74,12 @@ beforeAll(async () => {
   ]);
   for (const { method, who } of workerRows.filter((row) => row.method.startsWith('Poll'))) {
     const aside = { TEMPORAL_NAMESPACE: sideNamespace };
-    const begun = who.map(async (queues) => {
-      const worker = await identities.beginWorker(queues, allBut(method), aside);
+    // One that copies by processes of its own ends with them.
+    const ways = who.flatMap((queues) =>
+      (queues === 'copy' ? [0, 1] : [0]).map((processes) => ({ queues, processes })),
+    );
+    const begun = ways.map(async ({ queues, processes }) => {
+      const worker = await identities.beginWorker(queues, allBut(method), aside, processes);
       const atMs = Date.now();
       return { worker, lastedMs: worker.running.exited.then(() => Date.now() - atMs) };
     });
