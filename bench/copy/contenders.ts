@@ -88,6 +88,8 @@ export async function runRclone(scene: Scene, what: Case): Promise<Taken> {
     '--s3-disable-checksum',
     '--s3-no-check-bucket',
     '--s3-no-head',
+    '--no-check-dest',
+    '--ignore-checksum',
     '--multi-thread-streams',
     '0',
   ];
