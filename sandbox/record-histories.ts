@@ -6,6 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
@@ -292,11 +293,10 @@ class Recorder {
   private async keep(name: string, kept: string | WorkflowHandle): Promise<void> {
     const handle = typeof kept === 'string' ? this.client.workflow.getHandle(kept) : kept;
     const history = await handle.fetchHistory();
-    // Stack traces name the folder that this machine has the project in.
-    const text = JSON.stringify({ workflowId: handle.workflowId, history }).replaceAll(
-      `${projectFolder}${path.sep}`,
-      '',
-    );
+    // Stack traces name the folder that this machine has the project in, workers and their task queues the machine.
+    const text = JSON.stringify({ workflowId: handle.workflowId, history })
+      .replaceAll(`${projectFolder}${path.sep}`, '')
+      .replaceAll(`@${os.hostname()}`, '@machine');
     await writeFile(path.join(folder, `${name}.json`), `${text}\n`);
     console.log(`${name}: ${history.events?.length ?? 0} events`);
   }
