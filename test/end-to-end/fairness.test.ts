@@ -27,7 +27,7 @@ async function announce(name: string, tables: string[]): Promise<void> {
 }
 
 test('a table of few shards that comes later does not wait until one of many is copied', async () => {
-  const worker = await endToEnd.startWorker({ COPY_SHARDS_IN_FLIGHT: '2' });
+  const worker = await endToEnd.startWorker({ COPY_SHARDS_IN_FLIGHT: '1' });
   const later = endToEnd.proxies.bigquery.arm({
     matches: ({ method, body }) => method === 'POST' && body.includes('paid_ads'),
     effect: { kind: 'hold', side: 'request' },

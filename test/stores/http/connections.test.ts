@@ -138,7 +138,7 @@ test('what was closed is not held: its memory is free again, however many origin
     return process.memoryUsage().arrayBuffers / 1e6;
   };
   const beforeMB = memoryMB();
-  const connections = new Connections({ ...times, idleMs: 1_000 });
+  const connections = new Connections({ ...times, idleMs: 4_000 });
   for (let origins = 0; origins < 10; origins += 1) {
     const { origin } = await listening(http.createServer((_request, response) => response.end('ok')));
     const taken = Array.from({ length: 32 }, () => connections.take(origin));
