@@ -10,7 +10,7 @@ const sessionsMax = 256;
 
 /** Connections that are kept for the next request to the same origin: a new one costs a small shard more than its bytes do. */
 export class Connections {
-  private readonly free = new Map<string, Set<Connection>>();
+  private readonly free = new Map<string, Connection[]>();
   /** Of TLS, those that were given last at the end. */
   private readonly sessions = new Map<string, Buffer>();
 
@@ -19,10 +19,8 @@ export class Connections {
   /** One that was kept, or a new one, which need not stand yet. */
   take({ origin }: URL): Connection {
     // The one that was used last: the store closes it last.
-    for (const kept of [...(this.free.get(origin) ?? [])].toReversed()) {
-      this.forget(origin, kept);
-      if (kept.isOpen) return kept;
-    }
+    const free = this.free.get(origin) ?? [];
+    for (let kept = free.pop(); kept !== undefined; kept = free.pop()) if (kept.isOpen) return kept;
     const connection = new Connection(new URL(origin), this.options, this.sessions.get(origin));
     connection.onSession((session) => this.keepSession(origin, session));
     connection.onClose(() => this.forget(origin, connection));
@@ -36,15 +34,16 @@ export class Connections {
       return;
     }
     connection.rest(this.options.idleMs);
-    const kept = this.free.get(origin) ?? new Set();
-    this.free.set(origin, kept.add(connection));
+    const free = this.free.get(origin);
+    if (free === undefined) this.free.set(origin, [connection]);
+    else free.push(connection);
   }
 
   /** What is closed must not be held: it has memory of its own, and there is an origin for each customer. */
   private forget(origin: string, connection: Connection): void {
-    const kept = this.free.get(origin);
-    kept?.delete(connection);
-    if (kept?.size === 0) this.free.delete(origin);
+    const free = this.free.get(origin)?.filter((each) => each !== connection) ?? [];
+    if (free.length === 0) this.free.delete(origin);
+    else this.free.set(origin, free);
   }
 
   private keepSession(origin: string, session: Buffer): void {
