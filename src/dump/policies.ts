@@ -35,12 +35,14 @@ export const trustPolicy = (accountId: AccountId, vendorRoleArn: string = defaul
     Condition: { StringEquals: { 'sts:ExternalId': accountId } },
   });
 
+const putActions = ['s3:PutObject', 's3:PutObjectAcl'] as const;
+
 /** Step 2 of the guide: what the customer role may do. */
 export const permissionPolicy = (bucket: BucketName): PolicyDocument =>
   policy({
     Sid: 'DreamdataDataPlatform',
     Effect: 'Allow',
-    Action: ['s3:PutObject', 's3:PutObjectAcl'],
+    Action: putActions,
     Resource: [`arn:aws:s3:::${bucket}/*`, `arn:aws:s3:::${bucket}`],
   });
 
@@ -64,7 +66,7 @@ export const bucketPolicyStatement = (bucket: BucketName, roleArn: RoleArn): Sta
   Sid: 'DreamdataDataPlatform',
   Effect: 'Allow',
   Principal: { AWS: roleArn },
-  Action: ['s3:PutObject', 's3:PutObjectAcl'],
+  Action: putActions,
   Resource: `arn:aws:s3:::${bucket}/*`,
 });
 
@@ -93,7 +95,7 @@ export const sessionPolicy = ({ bucket, path }: Pick<DestinationSettings, 'bucke
   policy(
     {
       Effect: 'Allow',
-      Action: ['s3:PutObject', 's3:PutObjectAcl'],
+      Action: putActions,
       Resource: `arn:aws:s3:::${bucket}/${path === undefined ? '' : `${path}/`}*`,
     },
     { Effect: 'Allow', Action: kmsActions, Resource: '*' },

@@ -54,6 +54,13 @@ const waits = (handle: WorkflowHandle<typeof dump>) =>
     ({ state }) => state === 'NeedsAttention',
   );
 
+/** The role is assumed, and both tables are being extracted. */
+const threeOf = (calls: readonly string[]) =>
+  eventually(
+    async () => calls.length,
+    (count) => count >= 3,
+  );
+
 /** An activity that works until it is cancelled, and hears of that by its heartbeats. */
 async function untilCancelled(): Promise<never> {
   const context = Context.current();
@@ -350,10 +357,7 @@ test('a cancelled dump cancels its activities, writes no receipt and clears stag
   const { activities, calls } = scripted({ extractTable });
   await environment.withWorker(activities, async () => {
     const handle = await startDump();
-    await eventually(
-      async () => calls.length,
-      (count) => count >= 3,
-    );
+    await threeOf(calls);
     await handle.cancel();
     expect((await failureOf(handle))?.name).toBe('CancelledFailure');
     expect((await handle.describe()).status.name).toBe('CANCELLED');
@@ -401,10 +405,7 @@ test('a dump that is given up at work cancels its activities, writes no receipt 
   const { activities, calls } = scripted({ extractTable: untilCancelled });
   await environment.withWorker(activities, async () => {
     const handle = await startDump();
-    await eventually(
-      async () => calls.length,
-      (count) => count >= 3,
-    );
+    await threeOf(calls);
     await handle.signal(abandonSignal);
     expect(await failureOf(handle)).toMatchObject({ type: 'Abandoned', message: 'An operator gave this dump up' });
   });
@@ -427,10 +428,7 @@ test('a dump that is given up clears staging when its extractions have ended, an
   });
   await environment.withWorker(activities, async () => {
     const handle = await startDump();
-    await eventually(
-      async () => calls.length,
-      (count) => count >= 3,
-    );
+    await threeOf(calls);
     await handle.signal(abandonSignal);
     await heard.opened;
     ended.open();
@@ -451,10 +449,7 @@ test('a cancelled dump is cancelled however its extractions end', async () => {
   });
   await environment.withWorker(activities, async () => {
     const handle = await startDump();
-    await eventually(
-      async () => calls.length,
-      (count) => count >= 3,
-    );
+    await threeOf(calls);
     await handle.cancel();
     expect(await failureOf(handle)).toBeInstanceOf(CancelledFailure);
     const { tables } = await handle.query(dumpStatusQuery);
