@@ -356,7 +356,17 @@ const isParked = ({ state }: { state: string }): boolean => state === 'NeedsAtte
 /** An extraction hears within two seconds that its dump is given up. */
 const jobDelayMs = 3000;
 
+function chosenPaths(named: readonly string[]): readonly (typeof paths)[number][] {
+  if (named.length === 0) return paths;
+  return named.map((name) => {
+    const known = paths.find((one) => one === name);
+    if (known === undefined) throw new Error(`${name} is not a path. There are ${paths.join(', ')}`);
+    return known;
+  });
+}
+
 async function main(): Promise<void> {
+  const chosen = chosenPaths(process.argv.slice(2));
   const sandbox = await Sandbox.start({ ports: 'free', say: console.log, shardRows: 20, jobDelayMs });
   try {
     await mkdir(folder, { recursive: true });
@@ -368,8 +378,6 @@ async function main(): Promise<void> {
     const connection = await Connection.connect({ address });
     const client = new Client({ connection });
     const recorder = new Recorder(sandbox, client, new Destinations(client));
-    const named = process.argv.slice(2);
-    const chosen = paths.filter((name) => named.length === 0 || named.includes(name));
     // What is last asks all that there is.
     await Promise.all(chosen.filter((name) => name !== 'round').map((name) => recorder[name]()));
     if (chosen.includes('round')) await recorder.round();
