@@ -33,15 +33,11 @@ export async function startTemporalServer(
       stop: async () => {},
     };
   }
-  const environment = await withDownloadOrTool(temporalCli, say, (executable) =>
-    TestWorkflowEnvironment.createLocal({
-      server: {
-        ...{ executable, port, ui: true, uiPort, extraArgs: withFairness },
-        ...(databaseFile === undefined ? {} : { dbFilename: databaseFile }),
-        ...(log === undefined ? {} : { log }),
-      },
-    }),
-  );
+  const environment = await startDevServer(say, {
+    ...{ port, ui: true, uiPort, extraArgs: withFairness },
+    ...(databaseFile === undefined ? {} : { dbFilename: databaseFile }),
+    ...(log === undefined ? {} : { log }),
+  });
   return {
     environment: { TEMPORAL_ADDRESS: environment.address },
     uiUrl: `http://localhost:${uiPort}`,
@@ -70,6 +66,15 @@ const givenEnvironment = (): Record<string, string> =>
     ),
   );
 
+/** The server of Temporal's command line, in real time. */
+export const startDevServer = (
+  say: (line: string) => void,
+  options: Omit<LocalServer, 'executable'> = {},
+): Promise<TestWorkflowEnvironment> =>
+  withDownloadOrTool(temporalCli, say, (executable) =>
+    TestWorkflowEnvironment.createLocal({ server: { ...options, executable } }),
+  );
+
 /** The server that skips time: a month's sleep passes in seconds. Its time is one for all who use it. */
 export const startTimeSkippingServer = (say: (line: string) => void): Promise<TestWorkflowEnvironment> =>
   withDownloadOrTool(temporalTestServer, say, (executable) =>
@@ -79,10 +84,7 @@ export const startTimeSkippingServer = (say: (line: string) => void): Promise<Te
 /** Has both servers on the machine, so that no test waits for a download or a build. */
 export async function prepareTemporalServers(say: (line: string) => void): Promise<void> {
   if (findTool(temporalTestServer) === undefined) await (await startTimeSkippingServer(say)).teardown();
-  if (findTool(temporalCli) === undefined) {
-    const start = (executable: Executable) => TestWorkflowEnvironment.createLocal({ server: { executable } });
-    await (await withDownloadOrTool(temporalCli, say, start)).teardown();
-  }
+  if (findTool(temporalCli) === undefined) await (await startDevServer(say)).teardown();
 }
 
 /** What is on the machine comes first, then the SDK's own download, then the package registry. */

@@ -99,6 +99,7 @@ export const noticeDelayMs = 3 * second;
 export const noticeRequestTimeoutMs = 10 * second;
 /** Whether notices are on is answered from memory. */
 export const noticesAreOnTimeoutMs = 5 * second;
+export const noticesAreOnAttempts = 4;
 /** A receiver that is down for a night is told all; news of the day before yesterday is none. */
 export const noticeGiveUpMs = 24 * hour;
 

@@ -2,7 +2,7 @@ import type { Notice } from '../contract';
 import type { Webhook } from '../stores/webhook';
 import { callingWorkflowId } from './identity';
 
-/** Whether this worker knows a receiver. Local to the workflow's worker. */
+/** Whether this worker knows a receiver. */
 export const createNoticesAreOn = ({ webhook }: { webhook: Webhook | undefined }) =>
   async function noticesAreOn(): Promise<boolean> {
     return webhook !== undefined;

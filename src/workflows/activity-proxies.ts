@@ -16,6 +16,7 @@ import {
   extractTimeoutMs,
   heartbeatTimeoutMs,
   noticeGiveUpMs,
+  noticesAreOnAttempts,
   noticesAreOnTimeoutMs,
   retryPolicy,
   smallActivityTimeoutMs,
@@ -27,8 +28,8 @@ const small: ActivityOptions = {
   retry: retryPolicy,
 };
 
-/** Those that go through a task queue, for one account. */
-type Remote = Exclude<keyof Activities, 'noticesAreOn' | 'checkAccess' | 'askForChecks'>;
+/** Those that are called for one account. */
+type ForAccount = Exclude<keyof Activities, 'checkAccess' | 'askForChecks'>;
 
 const options = {
   assumeCustomerRole: small,
@@ -52,13 +53,22 @@ const options = {
     heartbeatTimeout: heartbeatTimeoutMs,
     scheduleToCloseTimeout: clearStagingGiveUpMs,
   },
+  // A dump never waits long for whether somebody is to be told: what a crash or two does not explain is taken for no.
+  noticesAreOn: {
+    ...small,
+    startToCloseTimeout: noticesAreOnTimeoutMs,
+    retry: { ...retryPolicy, maximumAttempts: noticesAreOnAttempts },
+  },
   sendNotice: { ...small, taskQueue: taskQueues.notice, scheduleToCloseTimeout: noticeGiveUpMs },
-} satisfies Record<Remote, ActivityOptions>;
+} satisfies Record<ForAccount, ActivityOptions>;
 
 const proxies = proxyActivities<Activities>(small);
 
 type ActivityCalls = {
-  readonly [Name in Remote]: (summary: string, ...args: Parameters<Activities[Name]>) => ReturnType<Activities[Name]>;
+  readonly [Name in ForAccount]: (
+    summary: string,
+    ...args: Parameters<Activities[Name]>
+  ) => ReturnType<Activities[Name]>;
 };
 
 /**
@@ -80,6 +90,8 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
       proxies.commitReceipt.executeWithOptions({ ...options.commitReceipt, summary, priority }, args),
     clearStaging: (summary, ...args) =>
       proxies.clearStaging.executeWithOptions({ ...options.clearStaging, summary, priority }, args),
+    noticesAreOn: (summary, ...args) =>
+      proxies.noticesAreOn.executeWithOptions({ ...options.noticesAreOn, summary, priority }, args),
     sendNotice: (summary, ...args) =>
       proxies.sendNotice.executeWithOptions({ ...options.sendNotice, summary, priority }, args),
   };
@@ -89,8 +101,12 @@ export function activitiesFor(accountId: AccountId): ActivityCalls {
 const endsFirst = (): ActivityOptions =>
   patched('extraction-ends-first') ? { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED } : {};
 
-/** A setting of the worker, which a workflow cannot read: a local activity costs one event and no round trip. */
-export const { noticesAreOn } = proxyLocalActivities<Activities>({
+/**
+ * As it was asked before it became an activity like the others. A local activity that ends while its workflow answers a
+ * query is told to the workflow with the next task, after other results, but before them in a replay: such a dump did
+ * not replay (TMPRL1100, seen with SDK 1.24).
+ */
+export const { noticesAreOn: noticesAreOnLocally } = proxyLocalActivities<Activities>({
   startToCloseTimeout: noticesAreOnTimeoutMs,
   retry: { maximumAttempts: 1 },
 });

@@ -15,7 +15,7 @@ import {
 import { folderName } from '../dump/keys';
 import { noticeDelayMs } from '../timing';
 import type { AccessTeller } from './access-notices';
-import { noticesAreOn } from './activity-proxies';
+import { activitiesFor, noticesAreOnLocally } from './activity-proxies';
 import { searchAttributes } from './messages';
 import { notice } from './notice';
 import type { Teller } from './notices';
@@ -29,7 +29,7 @@ export function noticeTeller(account: AccountId, folder: FolderName, run: Modell
     startNotice({ account, occasion: folder, numbers, event, about: { folder, run }, atMs });
   return {
     nowMs: () => Date.now(),
-    areOn: () => CancellationScope.nonCancellable(areOn),
+    areOn: () => CancellationScope.nonCancellable(() => areOn(account)),
     gather: () => CancellationScope.nonCancellable(() => sleep(noticeDelayMs, { summary: 'gathers what fails' })),
     tell: (event, atMs) => CancellationScope.nonCancellable(() => tell(event, atMs)),
   };
@@ -37,7 +37,7 @@ export function noticeTeller(account: AccountId, folder: FolderName, run: Modell
 
 /** Tells what checks of a destination's access found. */
 export const accessTeller = (account: AccountId): AccessTeller => ({
-  areOn,
+  areOn: () => areOn(account),
   tell: (event: AccessEvent) => {
     const occasion = `access-${folderName(new Date(Date.now()))}` as const;
     return startNotice({ account, occasion, numbers: numbersFromOne(), event, about: {}, atMs: Date.now() });
@@ -87,9 +87,11 @@ async function start(told: Notice, workflowId: string, staticSummary: string): P
   }
 }
 
-async function areOn(): Promise<boolean> {
+/** A setting of the worker, which a workflow cannot read. */
+async function areOn(account: AccountId): Promise<boolean> {
   try {
-    return await noticesAreOn();
+    if (!patched('notices-are-on-activity')) return await noticesAreOnLocally();
+    return await activitiesFor(account).noticesAreOn('are notices on?');
   } catch (error) {
     log.warn('Whether notices are on could not be found out', { error });
     return false;

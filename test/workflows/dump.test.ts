@@ -103,6 +103,7 @@ test('receipts wait for a worker behind no extract and no copy: those have queue
     assumeCustomerRole: control,
     extractTable: extract,
     copyShards: copy,
+    noticesAreOn: control,
     uploadSchema: control,
     commitReceipt: control,
     clearStaging: control,
@@ -521,6 +522,7 @@ test('the search attributes and the summaries tell an operator what goes on', as
     expect(new Set(summaries)).toEqual(
       new Set([
         'assume the customer role',
+        'are notices on?',
         'companies: extract',
         'companies: shards 0–2 of 3',
         'companies: schema',

@@ -1,6 +1,6 @@
-/** What workflow tests share: the time-skipping server, a worker with scripted activities, and a destination to talk to. */
+/** What workflow tests share: a Temporal server, a worker with scripted activities, and a destination to talk to. */
 import path from 'node:path';
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import {
@@ -106,9 +106,9 @@ export class WorkflowTestEnvironment {
     private readonly workflowBundle: WorkflowBundleWithSourceMap,
   ) {}
 
-  static async start(): Promise<WorkflowTestEnvironment> {
+  static async start(startServer = startTimeSkippingServer): Promise<WorkflowTestEnvironment> {
     const bundle = await (prepared ??= prepare());
-    const server = await startTimeSkippingServer(() => {});
+    const server = await startServer(() => {});
     await registerSearchAttributes(server.connection, 'default');
     return new WorkflowTestEnvironment(server, bundle);
   }
@@ -119,6 +119,12 @@ export class WorkflowTestEnvironment {
 
   get destinations(): Destinations {
     return new Destinations(this.client);
+  }
+
+  /** Throws where the workflow would not do again what its history says. */
+  async replay(handle: WorkflowHandle): Promise<void> {
+    const { workflowBundle } = this;
+    await Worker.runReplayHistory({ workflowBundle }, await handle.fetchHistory(), handle.workflowId);
   }
 
   /** Runs `test` while workers do the scripted activities. */
