@@ -7,6 +7,7 @@ import { createProgressView } from '../src/client/status-view';
 import { InvalidInput, parseAccountId, parseBucketName } from '../src/dump/inputs';
 import { receiptKey } from '../src/dump/keys';
 import { bytesText } from '../src/dump/text';
+import { runToEnd } from './arguments';
 import { b2bTables } from './b2b-tables';
 import type { CustomerAccount } from './aws';
 import { loadBucket, location, project, Sandbox } from './sandbox';
@@ -198,15 +199,4 @@ async function main(): Promise<void> {
   await demo(options);
 }
 
-main().then(
-  // The servers' handles would keep the process for a while.
-  () => process.exit(),
-  (error: unknown) => {
-    const forUser = error instanceof SandboxError || error instanceof InvalidInput || isArgumentError(error);
-    console.error(forUser ? (error as Error).message : error);
-    process.exit(error instanceof InvalidInput || isArgumentError(error) ? 2 : 1);
-  },
-);
-
-const isArgumentError = (error: unknown): boolean =>
-  String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+runToEnd(main);

@@ -28,6 +28,7 @@ import { folderName } from '../src/dump/keys';
 import { permissionPolicy, trustPolicy } from '../src/dump/policies';
 import type { accessRound, destination, notice } from '../src/workflows';
 import { checkAccessSignal } from '../src/workflows/messages';
+import { chosen, runToEnd } from './arguments';
 import type { CustomerAccount } from './aws';
 import { projectFolder } from './processes';
 import { loadBucket, location, project, Sandbox, stagingBucket } from './sandbox';
@@ -356,17 +357,9 @@ const isParked = ({ state }: { state: string }): boolean => state === 'NeedsAtte
 /** An extraction hears within two seconds that its dump is given up. */
 const jobDelayMs = 3000;
 
-function chosenPaths(named: readonly string[]): readonly (typeof paths)[number][] {
-  if (named.length === 0) return paths;
-  return named.map((name) => {
-    const known = paths.find((one) => one === name);
-    if (known === undefined) throw new Error(`${name} is not a path. There are ${paths.join(', ')}`);
-    return known;
-  });
-}
-
 async function main(): Promise<void> {
-  const chosen = chosenPaths(process.argv.slice(2));
+  const named = process.argv.slice(2);
+  const played = named.length === 0 ? paths : chosen('npm run histories', named.join(), paths);
   const sandbox = await Sandbox.start({ ports: 'free', say: console.log, shardRows: 20, jobDelayMs });
   try {
     await mkdir(folder, { recursive: true });
@@ -379,19 +372,12 @@ async function main(): Promise<void> {
     const client = new Client({ connection });
     const recorder = new Recorder(sandbox, client, new Destinations(client));
     // What is last asks all that there is.
-    await Promise.all(chosen.filter((name) => name !== 'round').map((name) => recorder[name]()));
-    if (chosen.includes('round')) await recorder.round();
+    await Promise.all(played.filter((name) => name !== 'round').map((name) => recorder[name]()));
+    if (played.includes('round')) await recorder.round();
     await connection.close();
   } finally {
     await sandbox.stop();
   }
 }
 
-main().then(
-  // The servers' handles would keep the process for a while.
-  () => process.exit(),
-  (error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  },
-);
+runToEnd(main);

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createCertificate, type Certificate } from '../../sandbox/certificate';
 import { run } from '../../sandbox/toolchain';
-import { runToEnd } from '../arguments';
+import { runToEnd } from '../../sandbox/arguments';
 import { cpuSecondsOf } from '../cpu-seconds';
 import { caseBytes, fullCases, quickCases, type Case } from './cases';
 import { readOptions, usage, type BenchOptions } from './options';

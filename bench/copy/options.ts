@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { InvalidInput } from '../../src/dump/inputs';
-import { chosen, wholeNumber } from '../arguments';
+import { chosen, wholeNumber } from '../../sandbox/arguments';
 import type { Case } from './cases';
 
 export const usage = `npm run bench:copy -- [options]

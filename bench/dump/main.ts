@@ -1,6 +1,6 @@
 /** `npm run bench:dump`: what orchestration costs, on a real Temporal server, with services in memory that cost nothing. */
 import os from 'node:os';
-import { runToEnd } from '../arguments';
+import { runToEnd } from '../../sandbox/arguments';
 import { median } from '../copy/taken';
 import { measureHistories, type HistoriesOfDump } from './measured-history';
 import { readOptions, usage, type BenchOptions } from './options';

@@ -1,7 +1,7 @@
 /** What the bench is asked for. */
 import { parseArgs } from 'node:util';
 import { InvalidInput } from '../../src/dump/inputs';
-import { chosen, wholeNumber } from '../arguments';
+import { chosen, wholeNumber } from '../../sandbox/arguments';
 
 export const usage = `npm run bench:dump -- [options]
 

@@ -1,5 +1,7 @@
 /** `npm run test:crash`: stages every fault, checks the invariant after each, and prints a table. */
 import { parseArgs } from 'node:util';
+import { runToEnd } from '../../sandbox/arguments';
+import { InvalidInput } from '../../src/dump/inputs';
 import type { Fault } from './fault';
 import { faults } from './faults';
 import { drawRandomKills } from './kills';
@@ -44,12 +46,10 @@ function readOptions(): Options | 'help' {
   };
 }
 
-class WrongOption extends Error {}
-
 function wholeNumber(name: string, text: string, least: number): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new WrongOption(`${name} takes a whole number from ${least}, not '${text}'.`);
+    throw new InvalidInput(`${name} takes a whole number from ${least}, not '${text}'.`);
   }
   return value;
 }
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
   }
   const { kills, seed, only, sandboxes, list } = options;
   const chosen = [...faults, ...drawRandomKills(kills, seed)].filter((fault) => label(fault).includes(only));
-  if (chosen.length === 0) throw new WrongOption(`No fault has the text '${only}': --list prints them all.`);
+  if (chosen.length === 0) throw new InvalidInput(`No fault has the text '${only}': --list prints them all.`);
   if (list) {
     for (const fault of chosen) console.log(label(fault));
     return 0;
@@ -84,13 +84,4 @@ async function main(): Promise<number> {
   return survived === rows.length ? 0 : 1;
 }
 
-main().then(
-  // The clients' handles would keep the process for a while.
-  (code) => process.exit(code),
-  (error: unknown) => {
-    const isWrong =
-      error instanceof WrongOption || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
-    console.error(isWrong ? (error as Error).message : error);
-    process.exit(isWrong ? 2 : 1);
-  },
-);
+runToEnd(main);

@@ -1,6 +1,6 @@
-/** What the benches are asked for, and how they say that it cannot be. */
-import { SandboxError } from '../sandbox/toolchain';
+/** What the programs around the product are asked for, and how they say that it cannot be. */
 import { InvalidInput } from '../src/dump/inputs';
+import { SandboxError } from './toolchain';
 
 /** @throws InvalidInput */
 export function chosen<T extends string>(option: string, text: string, known: readonly T[]): T[] {
@@ -18,11 +18,11 @@ export function wholeNumber(option: string, text: string, least = 1): number {
   return Number(text);
 }
 
-/** Runs a bench to the end of the process: 0, 1 where it failed, 2 where an argument is wrong. */
-export function runToEnd(bench: () => Promise<void>): void {
-  bench().then(
+/** Runs a program to the end of the process: the code that it returns, 0 for none; 1 where it failed, 2 where an argument is wrong. */
+export function runToEnd(program: () => Promise<number | void>): void {
+  program().then(
     // Handles of servers that have stopped would keep the process for a while.
-    () => process.exit(),
+    (code) => process.exit(code ?? undefined),
     (error: unknown) => {
       const isWrong =
         error instanceof InvalidInput || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
