@@ -99,7 +99,8 @@ export const noticeDelayMs = 3 * second;
 export const noticeRequestTimeoutMs = 10 * second;
 /** Whether notices are on is answered from memory. */
 export const noticesAreOnTimeoutMs = 5 * second;
-export const noticesAreOnAttempts = 4;
+/** A dump never waits long for whether somebody is to be told: what a crash or two does not explain is taken for no. */
+export const noticesAreOnRetryPolicy = { ...retryPolicy, maximumAttempts: 4 } as const;
 /** A receiver that is down for a night is told all; news of the day before yesterday is none. */
 export const noticeGiveUpMs = 24 * hour;
 

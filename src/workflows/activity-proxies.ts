@@ -16,7 +16,7 @@ import {
   extractTimeoutMs,
   heartbeatTimeoutMs,
   noticeGiveUpMs,
-  noticesAreOnAttempts,
+  noticesAreOnRetryPolicy,
   noticesAreOnTimeoutMs,
   retryPolicy,
   smallActivityTimeoutMs,
@@ -53,12 +53,7 @@ const options = {
     heartbeatTimeout: heartbeatTimeoutMs,
     scheduleToCloseTimeout: clearStagingGiveUpMs,
   },
-  // A dump never waits long for whether somebody is to be told: what a crash or two does not explain is taken for no.
-  noticesAreOn: {
-    ...small,
-    startToCloseTimeout: noticesAreOnTimeoutMs,
-    retry: { ...retryPolicy, maximumAttempts: noticesAreOnAttempts },
-  },
+  noticesAreOn: { ...small, startToCloseTimeout: noticesAreOnTimeoutMs, retry: noticesAreOnRetryPolicy },
   sendNotice: { ...small, taskQueue: taskQueues.notice, scheduleToCloseTimeout: noticeGiveUpMs },
 } satisfies Record<ForAccount, ActivityOptions>;
 
