@@ -16,7 +16,7 @@ afterAll(() => environment.stop());
 
 const folder = '2023-01-02T15:04' as FolderName;
 const timestamp = '2023-01-02T15:04:05.678Z';
-const refusal = noticeRefused(new URL('https://receiver.example/hook?key=secret'), 500);
+const refusal = (status: number) => noticeRefused(new URL('https://receiver.example/hook?key=secret'), status);
 
 function startNotice(): Promise<WorkflowHandle<typeof notice>> {
   const account = newAccount();
@@ -39,7 +39,7 @@ test('a notice is sent again until it is taken', async () => {
   let attempts = 0;
   const takesTheFourth = async (): Promise<void> => {
     attempts += 1;
-    if (attempts < 4) throw refusal;
+    if (attempts < 4) throw refusal(404);
   };
   await withReceiver(takesTheFourth, async () => {
     await (await startNotice()).result();
@@ -48,7 +48,7 @@ test('a notice is sent again until it is taken', async () => {
 });
 
 test('a notice that is never taken is given up after a day, with a sentence', async () => {
-  const takesNothing = (): Promise<void> => Promise.reject(refusal);
+  const takesNothing = (): Promise<void> => Promise.reject(refusal(500));
   await withReceiver(takesNothing, async () => {
     const handle = await startNotice();
     const failure = await handle.result().catch((error: unknown) => error);
