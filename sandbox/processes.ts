@@ -1,6 +1,5 @@
 /** Starts the sandbox's programs, waits until they answer, and stops them. */
 import { spawn } from 'node:child_process';
-import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SandboxError } from './toolchain';
@@ -105,40 +104,3 @@ export const answers = (url: string) => async (): Promise<boolean> => {
     return /CERT/.test(code);
   }
 };
-
-/** Below those that systems give out by themselves: nobody else is given it before the program that it is for listens. */
-const portsFrom = 20_000;
-const portsCount = 12_000;
-
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = net.createServer();
-    const port = portsFrom + Math.floor(Math.random() * portsCount);
-    const isFree = await listen(server, port).then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
-}
-
-export async function requireFreePort(port: number, what: string): Promise<number> {
-  const server = net.createServer();
-  try {
-    await listen(server, port);
-  } catch {
-    throw new SandboxError(
-      `Port ${port}, which ${what} needs, is in use: stop what listens there, or add --any-port to take free ports.`,
-    );
-  }
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-const listen = (server: net.Server, port: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve((server.address() as net.AddressInfo).port));
-  });

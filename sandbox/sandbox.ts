@@ -9,16 +9,8 @@ import { createBigQuery, createStorage, type GoogleEndpoints } from '../src/stor
 import { CustomerAccount, setUpVendor, startAws } from './aws';
 import { startCloudStorage } from './cloud-storage';
 import { Part } from './part';
-import {
-  answers,
-  compiled,
-  freePort,
-  projectFolder,
-  requireFreePort,
-  start,
-  untilReady,
-  type Running,
-} from './processes';
+import { freePort, requireFreePort } from './ports';
+import { answers, compiled, projectFolder, start, untilReady, type Running } from './processes';
 import { givenTemporalAddress, startTemporalServer, type TemporalServer } from './temporal-server';
 
 export interface SandboxOptions {

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { Certificate } from '../../sandbox/certificate';
 import { startCloudStorage } from '../../sandbox/cloud-storage';
-import { answers, freePort, start, untilReady, type Running } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
+import { answers, start, untilReady, type Running } from '../../sandbox/processes';
 import { ensureTool, versitygw } from '../../sandbox/toolchain';
 
 export const customerBucket = 'bench-customer';

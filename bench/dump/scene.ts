@@ -1,7 +1,8 @@
 /** A Temporal server of the bench's own, and a worker process whose services are in memory. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { Client, Connection } from '@temporalio/client';
-import { compiled, freePort } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
+import { compiled } from '../../sandbox/processes';
 import { givenTemporalAddress, startTemporalServer } from '../../sandbox/temporal-server';
 import { SandboxError } from '../../sandbox/toolchain';
 import { Destinations } from '../../src/client/destinations';

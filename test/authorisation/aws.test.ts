@@ -7,7 +7,8 @@ import {
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import { CustomerAccount, KmsKeys, setUpVendor, startAws, vendor } from '../../sandbox/aws';
-import { freePort, type Running } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
+import type { Running } from '../../sandbox/processes';
 import { createCheckAccess } from '../../src/activities/check-access';
 import { parseKeyFile } from '../../src/codec/keys';
 import { KeyOpener } from '../../src/codec/open-keys';

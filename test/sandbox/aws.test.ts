@@ -12,7 +12,8 @@ import {
   vendor,
   type WorkerKeys,
 } from '../../sandbox/aws';
-import { freePort, type Running } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
+import type { Running } from '../../sandbox/processes';
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { defaultVendorRoleArn, unwrapPolicy, wrappingContext } from '../../src/dump/policies';
 

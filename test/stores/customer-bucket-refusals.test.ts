@@ -1,7 +1,8 @@
 /** What AWS refuses, as far as the stand-in can stage it: each comes with what to change, and that helps. */
 import { GetCallerIdentityCommand, GetSessionTokenCommand, STSClient } from '@aws-sdk/client-sts';
 import { CustomerAccount, customerAccount, letVendorRoleAssume, setUpVendor, startAws } from '../../sandbox/aws';
-import { freePort, type Running } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
+import type { Running } from '../../sandbox/processes';
 import { identityOfDump } from '../../src/contract';
 import { parseAccountId, parseBucketName, parseDestination, parseRoleArn } from '../../src/dump/inputs';
 import {

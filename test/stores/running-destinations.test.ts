@@ -4,7 +4,7 @@ import { NativeConnection } from '@temporalio/worker';
 import os from 'node:os';
 import path from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { freePort } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
 import { startTemporalServer, type TemporalServer } from '../../sandbox/temporal-server';
 import { searchAttributeNames } from '../../src/contract';
 import { registerSearchAttributes } from '../../src/search-attributes';

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { Storage } from '@google-cloud/storage';
 import { PassThroughClient } from 'google-auth-library';
 import { startCloudStorage } from '../../sandbox/cloud-storage';
-import { freePort } from '../../sandbox/processes';
+import { freePort } from '../../sandbox/ports';
 import { createStorage } from '../../src/stores/google-clients';
 import { GcsStagingBuckets, type StagedFile } from '../../src/stores/staging-bucket';
 import { bytesOf } from '../fakes';
