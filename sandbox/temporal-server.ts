@@ -93,12 +93,26 @@ async function withDownloadOrTool(
   say: (line: string) => void,
   startServer: (executable: Executable) => Promise<TestWorkflowEnvironment>,
 ): Promise<TestWorkflowEnvironment> {
+  const startAgainIfLate = (executable: Executable) => againIfLate(() => startServer(executable));
   const found = findTool(tool);
-  if (found !== undefined) return startServer({ type: 'existing-path', path: found });
+  if (found !== undefined) return startAgainIfLate({ type: 'existing-path', path: found });
   try {
-    return await startServer({ type: 'cached-download', downloadDir: cacheFolder() });
+    return await startAgainIfLate({ type: 'cached-download', downloadDir: cacheFolder() });
   } catch {
     say(`The download of ${tool.name} did not succeed; it is made from its package registry instead.`);
   }
-  return startServer({ type: 'existing-path', path: await ensureTool(tool, say) });
+  return startAgainIfLate({ type: 'existing-path', path: await ensureTool(tool, say) });
+}
+
+const startAttempts = 4;
+
+/** The SDK ends a server that does not answer within 5 seconds, which on a busy machine one need not. */
+async function againIfLate<T>(startServer: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startServer();
+    } catch (error) {
+      if (attempt === startAttempts || !/did not start within/.test(String(error))) throw error;
+    }
+  }
 }
