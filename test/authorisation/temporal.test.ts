@@ -108,7 +108,6 @@ async function customerOf(name: string) {
   const account = await endToEnd.sandbox.addCustomer(accountId, bucket, { roleName: name, region: 'us-east-1' });
   return {
     connect: ['connect', name, '--role-arn', account.roleArn, '--bucket', bucket, '--tables', 'contacts'],
-    trust: () => account.setTrust(trustPolicy(accountId)),
     distrust: () => account.setTrust(trustPolicy(parseAccountId('somebody-else'))),
     allowOnly: (other: string) => account.setPermissions(permissionPolicy(parseBucketName(other))),
   };
@@ -201,16 +200,14 @@ test('with what is listed for them, workers deliver a dump', async () => {
 });
 
 describe('the command', () => {
-  const account = 'operated';
   let connect: readonly string[];
 
   beforeAll(async () => {
-    const customer = await connected(account);
-    ({ connect } = customer);
-    await customer.distrust();
-    await announce(account);
-    await needsAttention(account);
-    await customer.trust();
+    ({ connect } = await connected('operated'));
+    const waiting = await connected('waiting');
+    await waiting.distrust();
+    await announce('waiting');
+    await needsAttention('waiting');
     const denied = await connected('denied');
     await denied.allowOnly('another-bucket');
     await announce('denied');
@@ -226,6 +223,9 @@ describe('the command', () => {
     const [name = '', ofAccount] = command.split(' ');
     if (name === 'status' && ofAccount === undefined) return ['status'];
     if (name === 'connect') return connect;
+    const isOfDump = ['status', 'policies', 'retry', 'abandon'].includes(name);
+    // It has a dump at work until it is abandoned: its role is never trusted again.
+    const account = isOfDump ? 'waiting' : 'operated';
     return [name, account, ...(name === 'run-succeeded' ? ['--run-id', 'run-2', '--dataset', dataset] : [])];
   };
   const listedForCommand = (command: string): Method[] =>
@@ -273,7 +273,8 @@ describe('the command', () => {
   async function expectRefusedLate(commandAndMethod: string): Promise<void> {
     const { code, stdout, stderr } = (await slowCommands.get(commandAndMethod)) ?? {};
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/^Refused so far \(attempt 1: RoleNotAssumable\)/);
+    // The proofs of a customer are in turn: it may be another command's that is under way first.
+    expect(stderr).toMatch(/^Refused so far \(attempt \d+: RoleNotAssumable\)/);
     expect(stderr).toMatch(refusedSentence);
   }
 
