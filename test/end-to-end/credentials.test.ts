@@ -8,8 +8,8 @@ import { dataset, EndToEnd } from './environment';
 import type { Armed, Asked, Recorded } from './fault-proxy';
 
 const table = 'companies';
-/** How long a session lasts in these tests. */
-const sessionMs = 4_000;
+/** How old a session is when the AWS SDK renews it in these tests. */
+const renewedAtMs = 3_000;
 /** The AWS SDK renews a session so long before it expires. */
 const sdkRenewsBeforeMs = 300_000;
 
@@ -49,9 +49,9 @@ function issuedAtMs(asked: Asked): number {
 }
 
 /** As S3 does: the stand-in's own sessions last a quarter of an hour at the least. */
-const refuseOldSessions = (): void =>
+const refuseSessionsAt = (ageMs: number): void =>
   arm({
-    matches: (asked) => asked.method === 'PUT' && asked.beganAtMs > issuedAtMs(asked) + sessionMs,
+    matches: (asked) => asked.method === 'PUT' && asked.beganAtMs > issuedAtMs(asked) + ageMs,
     effect: {
       kind: 'answer',
       after: 'nothing',
@@ -114,9 +114,8 @@ async function expectDelivered({ accountId, customer }: Connected): Promise<void
 
 test('sessions that expire amid the shards are renewed in time: no shard is refused or put twice', async () => {
   const customer = await connected('expires');
-  // One second is between the renewal and the end.
-  sessionsLast(sdkRenewsBeforeMs + sessionMs - 1_000);
-  refuseOldSessions();
+  sessionsLast(sdkRenewsBeforeMs + renewedAtMs);
+  refuseSessionsAt(renewedAtMs + 5_000);
   await announce(customer);
   await expectDelivered(customer);
   const puts = shards(customer.bucket);
@@ -127,7 +126,7 @@ test('sessions that expire amid the shards are renewed in time: no shard is refu
 
 test('sessions that S3 calls expired before their time are left for new ones: no shard is put twice', async () => {
   const customer = await connected('expires-early');
-  refuseOldSessions();
+  refuseSessionsAt(4_000);
   await announce(customer);
   await expectDelivered(customer);
   const sessions = new Set(shards(customer.bucket).map(keyOf));
@@ -157,8 +156,8 @@ test('permissions that are revoked amid the shards make the dump wait; mended, i
 
 test('trust that is revoked amid the shards makes the dump wait when its session ends; mended, it goes on', async () => {
   const customer = await connected('distrusted');
-  sessionsLast(sdkRenewsBeforeMs + sessionMs - 1_000);
-  refuseOldSessions();
+  sessionsLast(sdkRenewsBeforeMs + renewedAtMs);
+  refuseSessionsAt(renewedAtMs + 5_000);
   await announce(customer);
   await copying(customer);
   await customer.customer.setTrust(trustPolicy(parseAccountId('somebody-else')));
