@@ -1,6 +1,8 @@
 /** Workers that are killed: at each step, and at moments that a seed draws. */
 import type { Effect } from '../end-to-end/fault-proxy';
+import { eventually } from '../eventually';
 import { anythingSince, at, before, beforeAnswer, type Fault, type Where } from './fault';
+import { shardsInFlightMax } from './scene';
 import {
   jobInsertion,
   jobRead,
@@ -36,18 +38,28 @@ const sigterm: Fault = {
   },
 };
 
+/** Late in the first two ranges: of the shards that are done, Temporal can know only by heartbeats. */
+const midShard: Fault = {
+  name: 'killed mid-stream of a shard',
+  kind: 'kill',
+  async stage(scene) {
+    const held = { kind: 'hold', side: 'request', afterBytes: 500 } as const;
+    await scene.arm('aws', { matches: nth(14, shardPut(scene)), effect: held }).hit;
+    await eventually(
+      () => scene.shardsUntold(),
+      ({ length }) => length <= shardsInFlightMax,
+    );
+    return anythingSince(await scene.replaceWorker());
+  },
+};
+
 export const namedKills: readonly Fault[] = [
   killedWhile('while the role is assumed', at('aws', roleAssumption), beforeAnswer),
   killedWhile('after the role is assumed', at('bigquery', tableRead), before),
   killedWhile('after an extract job is inserted', at('bigquery', jobInsertion), beforeAnswer),
   killedWhile('while a job is running', at('bigquery', jobRead), { kind: 'hold answer like', like: /"RUNNING"/ }),
   killedWhile('after the first shard is put', at('aws', shardPut), beforeAnswer),
-  // Late in the first two ranges: without the heartbeats' details more would be put again than are in flight.
-  killedWhile(
-    'mid-stream of a shard',
-    at('aws', (scene) => nth(14, shardPut(scene))),
-    { kind: 'hold', side: 'request', afterBytes: 500 },
-  ),
+  midShard,
   killedWhile('after all shards of a table are put', at('storage', schemaRead), before),
   killedWhile('after a schema is put', at('aws', schemaPut), beforeAnswer),
   killedWhile('before the commit', at('aws', receiptPut), before),

@@ -7,13 +7,16 @@ import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { heartbeatThrottleMs } from '../../src/timing';
 import { dataset, type EndToEnd, type Proxies } from '../end-to-end/environment';
 import type { Arming, Armed, Asked, Exchange } from '../end-to-end/fault-proxy';
+import { toldShards } from '../end-to-end/told-shards';
 import { eventually } from '../eventually';
-import { shardPut, type Matches, type Whose } from './traffic';
+import { pathOf, shardPut, type Matches, type Whose } from './traffic';
 
 export const tables = ['companies', 'contacts', 'events'] as const;
 
-/** `COPY_ACTIVITIES` × `COPY_SHARDS_IN_FLIGHT` shards are in flight at a time. */
 const workerSettings = { COPY_ACTIVITIES: '2', COPY_SHARDS_IN_FLIGHT: '2', NODE_ENV: 'production' };
+
+/** `COPY_ACTIVITIES` × `COPY_SHARDS_IN_FLIGHT`. */
+export const shardsInFlightMax = 4;
 
 /** A shard takes this long at the least, as one of a gigabyte would take longer: so some are always in flight. */
 export const shardLatencyMs = 150;
@@ -111,11 +114,12 @@ export class Scene implements Whose {
 
   /** Returns when it was gone, epoch milliseconds. */
   async killWorker(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<number> {
-    this.shardsHit += this.shardsInFlight(Date.now());
     this.worker?.kill(signal);
     await this.worker?.exited;
     this.worker = undefined;
-    return Date.now();
+    const goneAtMs = Date.now();
+    this.shardsHit += (await this.shardsUntold()).length;
+    return goneAtMs;
   }
 
   /** Kills the worker and starts another. */
@@ -124,6 +128,32 @@ export class Scene implements Whose {
     this.releaseAll();
     await this.startWorker();
     return killedAtMs;
+  }
+
+  /** Shards of dumps at work whose puts have begun, and of which Temporal does not know that they are done. */
+  async shardsUntold(): Promise<string[]> {
+    const untold: string[] = [];
+    for (const workflowId of await this.runningWorkflows()) {
+      if (!workflowId.startsWith('dump/')) continue;
+      const told = await toldShards(this.endToEnd.client, workflowId);
+      const folder = workflowId.split('/').at(-1);
+      const begun = this.proxies.aws.exchanges.flatMap(({ asked }) => {
+        const [, , folderOfPut, , name = ''] = decodeURIComponent(pathOf(asked)).split('/');
+        return shardPut(this)(asked) && folderOfPut === folder ? [name] : [];
+      });
+      untold.push(...[...new Set(begun)].filter((name) => !told.has(name)));
+    }
+    return untold;
+  }
+
+  /** Of this customer. */
+  private async runningWorkflows(): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const { workflowId, status } of this.endToEnd.client.workflow.list()) {
+      const isOurs = workflowId === `destination/${this.account}` || workflowId.startsWith(`dump/${this.account}/`);
+      if (isOurs && status.name === 'RUNNING') ids.push(workflowId);
+    }
+    return ids;
   }
 
   /** Shards that were being put at some time between, or of which Temporal could not know yet. */
@@ -143,9 +173,8 @@ export class Scene implements Whose {
   async strike(): Promise<void> {
     this.releaseAll();
     const { workflow } = this.endToEnd.client;
-    for await (const { workflowId, status } of workflow.list()) {
-      const isOurs = workflowId === `destination/${this.account}` || workflowId.startsWith(`dump/${this.account}/`);
-      if (isOurs && status.name === 'RUNNING') await workflow.getHandle(workflowId).terminate('the scene is over');
+    for (const workflowId of await this.runningWorkflows()) {
+      await workflow.getHandle(workflowId).terminate('the scene is over');
     }
     await this.killWorker();
   }

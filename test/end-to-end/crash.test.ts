@@ -1,14 +1,14 @@
 /** Whatever breaks, the dump is delivered: nothing is lost, nothing is half. Fourteen of the faults of `npm run test:crash`. */
 import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
-import { heartbeatThrottleMs } from '../../src/timing';
 import type { Fault } from '../crash/fault';
 import { faults } from '../crash/faults';
 import { runMatrix, type Row } from '../crash/matrix';
+import { nth, shardPut } from '../crash/traffic';
 import { compareRows, keysIn, readJson, type GuideReceipt } from './delivered';
 import { eventually } from '../eventually';
 import { dataset, EndToEnd } from './environment';
-import type { Asked, Recorded } from './fault-proxy';
 import { createLatch } from './latch';
+import { repeated, shardsPutBy, toldShards } from './told-shards';
 
 /** One of each kind, and those that broke something once. */
 const chosen = [
@@ -82,29 +82,29 @@ test('a copy that is killed goes on within its range: only what was in flight is
   const endToEnd = await EndToEnd.start({ scale: 0.05, shardRows: 1 });
   try {
     const { aws } = endToEnd.proxies;
-    const shardMs = 100;
-    const isShard = ({ path }: Asked): boolean => path.includes('.ndjson.gz');
-    aws.latencyMs = (asked) => (isShard(asked) ? shardMs : 0);
-    const stored = (): Recorded[] => aws.recorded.filter((asked) => isShard(asked) && asked.status === 200);
     const account = parseAccountId('range');
     const bucket = parseBucketName('range-data');
     const customer = await endToEnd.sandbox.addCustomer(account, bucket, { roleName: 'range', region: 'us-east-1' });
-    const inFlight = 2;
-    const killed = await endToEnd.startWorker({ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: String(inFlight) });
+    const killed = await endToEnd.startWorker({ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '2' });
     await endToEnd.destinations.connect(account, { roleArn: customer.roleArn, bucket, tables: ['companies'] });
+    // A range, which has 25 of the 400 shards, does not end: of those that are done heartbeats tell alone.
+    const held = aws.arm({
+      matches: nth(3, shardPut({ account, bucket })),
+      effect: { kind: 'hold', side: 'request' },
+    });
     await endToEnd.destinations.modellingRunSucceeded(account, { runId: 'run-1', finishedAt: new Date(), dataset });
-    // Near the end of the first range, which has 25 of the 400 shards.
+    const inFlight = await held.hit;
+    const workflowId = await endToEnd.dumpAtWork(account);
     await eventually(
-      async () => stored().length,
-      (count) => count >= 20,
-      60_000,
+      () => toldShards(endToEnd.client, workflowId),
+      ({ size }) => size === 24,
     );
     killed.kill('SIGKILL');
+    await killed.exited;
+    held.release();
     await endToEnd.startWorker();
     expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered', total: { shards: 400 } });
-    const again = stored().length - new Set(stored().map(({ path }) => path)).size;
-    // A shard is in flight until Temporal has been told of it: at once, or when the heartbeat before has passed.
-    expect(again).toBeLessThanOrEqual(inFlight + inFlight * Math.ceil((2 * heartbeatThrottleMs) / shardMs));
+    expect(repeated(shardsPutBy(aws.exchanges.map(({ asked }) => asked)))).toEqual(shardsPutBy([inFlight]));
   } finally {
     await endToEnd.stop();
   }

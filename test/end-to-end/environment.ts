@@ -92,6 +92,15 @@ export class EndToEnd {
     );
   }
 
+  /** The workflow's id. */
+  async dumpAtWork(accountId: string): Promise<string> {
+    const read = async (): Promise<string | undefined> =>
+      (await this.destinations.status(accountId)).destination.currentDump?.workflowId;
+    const found = await eventually(read, (workflowId) => workflowId !== undefined);
+    if (found === undefined) throw new Error(`Account ${accountId} has no dump at work`);
+    return found;
+  }
+
   async ended(accountId: string, runId: string, timeoutMs = 110_000): Promise<DumpOutcome> {
     const outcomeOf = ({ destination }: DestinationReport): DumpOutcome | undefined =>
       destination.recentDumps.find((dump) => dump.runId === runId);
