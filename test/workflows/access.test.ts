@@ -91,11 +91,10 @@ test('what a check finds is known before the next dump, told once, and told agai
   const { access, activities, sent, told } = scene();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
+    const { at: connectedAt } = (await statusOf(account)).access as { at: string };
     await ask(account);
-    await eventually(
-      async () => access.checks,
-      (checks) => checks === 2,
-    );
+    await when(account, ({ access: known }) => known?.state === 'passed' && known.at !== connectedAt);
+    expect(access.checks).toBe(2);
     expect((await statusOf(account)).state).toBe('Waiting');
 
     access.fault = 'BucketAccessDenied';
