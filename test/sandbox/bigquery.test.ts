@@ -9,9 +9,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { literal } from '../../sandbox/bigquery/columns';
 import { shardRowsLabel } from '../../sandbox/bigquery/jobs';
 import { serveBigQuery, type ServerOptions } from '../../sandbox/bigquery/server';
+import { startCloudStorage } from '../../sandbox/cloud-storage';
 import { freePort } from '../../sandbox/ports';
-import { answers, start, untilReady, type Running } from '../../sandbox/processes';
-import { ensureTool, fakeGcsServer } from '../../sandbox/toolchain';
 import { createBigQuery, createStorage } from '../../src/stores/google-clients';
 import { eventually } from '../eventually';
 
@@ -34,7 +33,7 @@ interface Job {
 type Server = Awaited<ReturnType<typeof serveBigQuery>>;
 
 let folder: string;
-let storageServer: Running;
+let storageServer: Awaited<ReturnType<typeof startCloudStorage>>;
 let storageUrl: string;
 let storage: Storage;
 let server: Server;
@@ -42,17 +41,12 @@ let bigquery: BigQuery;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'bigquery-test-'));
-  const port = await freePort();
-  storageUrl = `http://127.0.0.1:${port}`;
-  storageServer = start(
-    'The Cloud Storage stand-in (fake-gcs-server)',
-    await ensureTool(fakeGcsServer, () => {}),
-    ['-scheme', 'http', '-host', '127.0.0.1', '-port', String(port), '-filesystem-root', path.join(folder, 'storage')]
-      .concat(['-external-url', storageUrl, '-public-host', `127.0.0.1:${port}`])
-      .concat(['-log-level', 'warn']),
-    {},
-  );
-  await untilReady(storageServer, answers(`${storageUrl}/_internal/healthcheck`));
+  storageServer = await startCloudStorage({
+    port: await freePort(),
+    folder: path.join(folder, 'storage'),
+    say: () => {},
+  });
+  storageUrl = storageServer.url;
   storage = createStorage({ storage: storageUrl }, project);
   await storage.createBucket(staging, { location });
   await storage.createBucket(loads, { location });

@@ -8,9 +8,8 @@ import type { BigQuery } from '@google-cloud/bigquery';
 import type { Storage } from '@google-cloud/storage';
 import { shardRowsLabel } from '../../sandbox/bigquery/jobs';
 import { serveBigQuery } from '../../sandbox/bigquery/server';
+import { startCloudStorage } from '../../sandbox/cloud-storage';
 import { freePort } from '../../sandbox/ports';
-import { answers, start, untilReady, type Running } from '../../sandbox/processes';
-import { ensureTool, fakeGcsServer } from '../../sandbox/toolchain';
 import { parseDataset, parseTableName } from '../../src/dump/inputs';
 import { warehouseFailure } from '../../src/failures';
 import { createBigQuery, createStorage } from '../../src/stores/google-clients';
@@ -25,7 +24,7 @@ const dataset = parseDataset(`${project}.data_platform`);
 const fields = [{ name: 'id', type: 'STRING' }];
 
 let folder: string;
-let storageServer: Running;
+let storageServer: Awaited<ReturnType<typeof startCloudStorage>>;
 let storage: Storage;
 let server: Awaited<ReturnType<typeof serveBigQuery>>;
 let bigquery: BigQuery;
@@ -33,20 +32,11 @@ let warehouse: BigQueryWarehouse;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'warehouse-test-'));
-  const port = await freePort();
-  const storageUrl = `http://127.0.0.1:${port}`;
-  storageServer = start(
-    'The Cloud Storage stand-in (fake-gcs-server)',
-    await ensureTool(fakeGcsServer, () => {}),
-    ['-scheme', 'http', '-host', '127.0.0.1', '-port', String(port), '-filesystem-root', folder]
-      .concat(['-external-url', storageUrl, '-public-host', `127.0.0.1:${port}`])
-      .concat(['-log-level', 'warn']),
-    {},
-  );
-  await untilReady(storageServer, answers(`${storageUrl}/_internal/healthcheck`));
+  storageServer = await startCloudStorage({ port: await freePort(), folder, say: () => {} });
+  const { url: storageUrl } = storageServer;
   storage = createStorage({ storage: storageUrl }, project);
   await storage.createBucket(staging, { location });
-  server = await serveBigQuery({ port: 0, storageUrl, databaseFile: ':memory:', shardRows: 2500, delayMs: 150 });
+  server = await serveBigQuery({ port: 0, storageUrl, databaseFile: ':memory:', shardRows: 2500, delayMs: 400 });
   // The project that jobs run in is another than the one whose tables are read.
   const jobs = { bigquery: `http://127.0.0.1:${server.port}` };
   warehouse = new BigQueryWarehouse(createBigQuery(jobs, 'vendor-jobs'));
