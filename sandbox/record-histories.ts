@@ -78,6 +78,24 @@ class Recorder {
     await this.keep('destination-disconnected', destinationWorkflowId(accountId));
   }
 
+  /** Of those that are disconnected as soon as their run is announced, one whose dump is just being started. */
+  async startingAndDisconnected(): Promise<void> {
+    for (let number = 1; ; number += 1) {
+      const { accountId } = await this.connected(`starting-${number}`);
+      await this.run(accountId, 'run-1');
+      await this.destinations.disconnect(accountId);
+      const workflowId = destinationWorkflowId(accountId);
+      const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
+      const kinds = (events ?? []).flatMap((event) => {
+        if (event.startChildWorkflowExecutionInitiatedEventAttributes) return ['initiated'];
+        if (event.workflowExecutionUpdateAcceptedEventAttributes) return ['update'];
+        return event.childWorkflowExecutionStartedEventAttributes ? ['started'] : [];
+      });
+      if (kinds.join() === 'update,initiated,update,started')
+        return this.keep('destination-disconnected-starting', workflowId);
+    }
+  }
+
   async parkedAndAbandoned(): Promise<void> {
     const { accountId } = await this.parked('abandoned');
     await this.destinations.abandon(accountId, 'the customer has left');
@@ -312,6 +330,7 @@ const paths = [
   'parkedAndRetried',
   'parkedAndSuperseded',
   'parkedAndCancelled',
+  'startingAndDisconnected',
   'parkedAndAbandoned',
   'extractingAndAbandoned',
   'parkedAndTerminated',

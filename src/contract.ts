@@ -280,6 +280,7 @@ export interface DestinationStatus {
   readonly settings?: DestinationSettings;
   readonly paused: boolean;
   readonly access?: AccessCheck;
+  /** Shown from when Temporal has started it, so that it can be asked; the state is `Delivering` a moment before. */
   readonly currentDump?: { readonly workflowId: string; readonly folder: FolderName; readonly runId: string };
   /** Waits for its turn: for the current dump to end, for `resume`, or for the next minute. */
   readonly pendingRun?: ModellingRun;

@@ -128,12 +128,18 @@ export async function destination({ state, historyEventsMax = Infinity }: Destin
   });
 }
 
-interface CurrentDump {
-  readonly folder: FolderName;
-  readonly runId: string;
-  readonly scope: CancellationScope;
-  readonly handle: ChildWorkflowHandle<typeof dump>;
-}
+/** What is being delivered. Messages also come while Temporal starts the dump: they are about that dump, too. */
+type Delivery =
+  | { readonly state: 'starting' }
+  /** To be cancelled when it has started: asked before, Temporal may find none, and lets it go on (seen with 1.29.1). */
+  | { readonly state: 'called off' }
+  | {
+      readonly state: 'at work';
+      readonly folder: FolderName;
+      readonly runId: string;
+      readonly scope: CancellationScope;
+      readonly handle: ChildWorkflowHandle<typeof dump>;
+    };
 
 class Destination {
   private settings: DestinationSettings | undefined;
@@ -146,7 +152,7 @@ class Destination {
   private notes: readonly string[];
   private readonly accessNotices: AccessNotices;
   private readonly access: Access;
-  private currentDump: CurrentDump | undefined;
+  private delivery: Delivery | undefined;
 
   constructor(
     private readonly accountId: AccountId,
@@ -179,19 +185,19 @@ class Destination {
   }
 
   get status(): DestinationStatus {
-    const { accountId, settings, paused, pendingRun, newestRun, recentDumps, notes, currentDump } = this;
+    const { accountId, settings, paused, pendingRun, newestRun, recentDumps, notes, delivery } = this;
     return {
       accountId,
       state: this.publicState,
       ...(settings === undefined ? {} : { settings }),
       paused,
-      ...(currentDump === undefined
+      ...(delivery?.state !== 'at work'
         ? {}
         : {
             currentDump: {
-              workflowId: currentDump.handle.workflowId,
-              folder: currentDump.folder,
-              runId: currentDump.runId,
+              workflowId: delivery.handle.workflowId,
+              folder: delivery.folder,
+              runId: delivery.runId,
             },
           }),
       ...(pendingRun === undefined ? {} : { pendingRun }),
@@ -205,7 +211,7 @@ class Destination {
   private get publicState(): DestinationState {
     if (this.settings === undefined) return 'NotConnected';
     if (this.paused) return 'Paused';
-    if (this.currentDump !== undefined) return 'Delivering';
+    if (this.delivery !== undefined) return 'Delivering';
     if (this.access.isRefused) return 'AccessRefused';
     const last = this.recentDumps.at(-1);
     return this.pendingRun !== undefined || last === undefined ? 'Waiting' : stateAfter(last);
@@ -221,7 +227,7 @@ class Destination {
     try {
       const proof = await this.access.prove(settings);
       // A dump keeps the settings that it began with. Where they have changed, its run is delivered again by the new ones.
-      if (this.currentDump !== undefined && JSON.stringify(settings) !== JSON.stringify(this.settings)) {
+      if (this.delivery !== undefined && JSON.stringify(settings) !== JSON.stringify(this.settings)) {
         this.pendingRun ??= this.newestRun;
       }
       this.settings = settings;
@@ -247,9 +253,10 @@ class Destination {
   async disconnect(): Promise<void> {
     this.settings = undefined;
     this.pendingRun = undefined;
-    this.currentDump?.scope.cancel();
+    if (this.delivery?.state === 'at work') this.delivery.scope.cancel();
+    else if (this.delivery !== undefined) this.delivery = { state: 'called off' };
     this.publish();
-    await condition(() => this.currentDump === undefined);
+    await condition(() => this.delivery === undefined);
   }
 
   async announce(input: unknown): Promise<void> {
@@ -304,25 +311,35 @@ class Destination {
     this.lastFolder = folder;
 
     const scope = new CancellationScope();
+    // To older code a run that was being started still waited.
+    const waitsNoMore = patched('dump-being-started');
+    if (waitsNoMore) {
+      this.delivery = { state: 'starting' };
+      this.pendingRun = undefined;
+    }
     let outcome: DumpOutcome | undefined;
     let mayStillCommit = false;
     try {
       outcome = await scope.run(async () => {
         const handle = await this.startDump(folder, { run, settings, startedAt: startedAt.toISOString() });
-        if (handle === undefined) return undefined;
-        this.pendingRun = this.pendingRun === run ? undefined : this.pendingRun;
-        this.currentDump = { folder, runId: run.runId, scope, handle };
+        const isCalledOff = this.delivery?.state === 'called off' || this.settings === undefined;
+        if (handle === undefined) {
+          if (waitsNoMore && !isCalledOff) this.pendingRun ??= run;
+          return undefined;
+        }
+        if (!waitsNoMore && this.pendingRun === run) this.pendingRun = undefined;
+        this.delivery = { state: 'at work', folder, runId: run.runId, scope, handle };
         this.publish();
-        // Both may have come while the dump was being started.
-        if (this.settings === undefined) scope.cancel();
-        await this.supersedeCurrentDump();
+        if (isCalledOff) scope.cancel();
+        // Another run may have come while the dump was being started.
+        else await this.supersedeCurrentDump();
         return handle.result();
       });
     } catch (error) {
       outcome = outcomeOf(error, folder, run.runId);
       mayStillCommit = wasTerminated(error);
     } finally {
-      this.currentDump = undefined;
+      this.delivery = undefined;
       if (outcome !== undefined) this.recentDumps = [...this.recentDumps, outcome].slice(-recentDumpsMax);
       this.publish();
     }
@@ -368,10 +385,10 @@ class Destination {
 
   /** Tells the dump at work that a newer run waits. A dump that waits for a person gives way, any other finishes first. */
   private async supersedeCurrentDump(): Promise<void> {
-    const { currentDump, pendingRun, paused } = this;
-    if (currentDump === undefined || pendingRun === undefined || paused) return;
+    const { delivery, pendingRun, paused } = this;
+    if (delivery?.state !== 'at work' || pendingRun === undefined || paused) return;
     try {
-      await currentDump.handle.signal(supersedeSignal, pendingRun.runId);
+      await delivery.handle.signal(supersedeSignal, pendingRun.runId);
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.info('The dump had ended when it was told of a newer run', { error });

@@ -38,17 +38,7 @@ const handleOf = (account: AccountId): WorkflowHandle<typeof destination> =>
 
 const statusOf = (account: AccountId): Promise<DestinationStatus> => handleOf(account).query(destinationStatusQuery);
 
-/** The server's time goes on by itself only while a result is awaited: a run is announced as of that time. */
-async function announce(account: AccountId, runId: string, finishedAt?: Date): Promise<void> {
-  const now = new Date(await environment.server.currentTimeMs());
-  await environment.client.workflow.signalWithStart<typeof destination, [unknown]>('destination', {
-    taskQueue: taskQueues.control,
-    workflowId: destinationWorkflowId(account),
-    args: [],
-    signal: modellingRunSucceededSignal,
-    signalArgs: [run(runId, (finishedAt ?? now).toISOString())],
-  });
-}
+const announce: WorkflowTestEnvironment['announce'] = (...args) => environment.announce(...args);
 
 /** Waits for `count` dumps to have ended, and lets time pass for those that wait for a minute of their own. */
 async function ended(account: AccountId, count: number): Promise<DestinationStatus['recentDumps']> {

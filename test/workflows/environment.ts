@@ -14,6 +14,7 @@ import { startTimeSkippingServer } from '../../sandbox/temporal-server';
 import type { Activities } from '../../src/activities';
 import { Destinations } from '../../src/client/destinations';
 import {
+  destinationWorkflowId,
   taskQueues,
   type AccountId,
   type FailureDetails,
@@ -22,6 +23,8 @@ import {
 } from '../../src/contract';
 import type { DestinationInput } from '../../src/dump/inputs';
 import { registerSearchAttributes } from '../../src/search-attributes';
+import type { destination } from '../../src/workflows';
+import { modellingRunSucceededSignal } from '../../src/workflows/messages';
 
 export const customer: DestinationInput = {
   roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
@@ -106,8 +109,12 @@ export class WorkflowTestEnvironment {
     private readonly workflowBundle: WorkflowBundleWithSourceMap,
   ) {}
 
-  static async start(startServer = startTimeSkippingServer): Promise<WorkflowTestEnvironment> {
-    const bundle = await (prepared ??= prepare());
+  /** With interceptors of the workflows from these modules, the same for all servers of a test file. */
+  static async start(
+    startServer = startTimeSkippingServer,
+    interceptorModules: string[] = [],
+  ): Promise<WorkflowTestEnvironment> {
+    const bundle = await (prepared ??= prepare(interceptorModules));
     const server = await startServer(() => {});
     await registerSearchAttributes(server.connection, 'default');
     return new WorkflowTestEnvironment(server, bundle);
@@ -119,6 +126,18 @@ export class WorkflowTestEnvironment {
 
   get destinations(): Destinations {
     return new Destinations(this.client);
+  }
+
+  /** The server's time goes on by itself only while a result is awaited: a run is announced as of that time. */
+  async announce(account: AccountId, runId: string, finishedAt?: Date): Promise<void> {
+    const now = new Date(await this.server.currentTimeMs());
+    await this.client.workflow.signalWithStart<typeof destination, [unknown]>('destination', {
+      taskQueue: taskQueues.control,
+      workflowId: destinationWorkflowId(account),
+      args: [],
+      signal: modellingRunSucceededSignal,
+      signalArgs: [run(runId, (finishedAt ?? now).toISOString())],
+    });
   }
 
   /** Throws where the workflow would not do again what its history says. */
@@ -153,7 +172,8 @@ const logger = new DefaultLogger('ERROR');
 let prepared: Promise<WorkflowBundleWithSourceMap> | undefined;
 
 /** Once for all servers of a test file. */
-function prepare(): Promise<WorkflowBundleWithSourceMap> {
+function prepare(workflowInterceptorModules: string[]): Promise<WorkflowBundleWithSourceMap> {
   Runtime.install({ logger, telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
-  return bundleWorkflowCode({ workflowsPath: path.join(__dirname, '..', '..', 'src', 'workflows'), logger });
+  const workflowsPath = path.join(__dirname, '..', '..', 'src', 'workflows');
+  return bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger });
 }
