@@ -177,6 +177,21 @@ class Recorder {
     await this.keep('destination-watched', handle.workflowId);
   }
 
+  /** By a signal that comes while other settings are proven, before a person asks. */
+  async watchedInTurn(): Promise<void> {
+    const { accountId, customer } = await this.connected('in-turn');
+    const handle = this.client.workflow.getHandle<typeof destination>(destinationWorkflowId(accountId));
+    await customer.setTrust(trustPolicy(somebodyElse));
+    const other = { roleArn: customer.roleArn, bucket: bucketOf('in-turn'), path: 'elsewhere' };
+    const connecting = this.destinations.connect(accountId, other);
+    await this.until(accountId, ({ destination: { access } }) => access?.state === 'checking');
+    await handle.signal(checkAccessSignal);
+    await customer.setTrust(trustPolicy(accountId));
+    await connecting;
+    await this.destinations.check(accountId);
+    await this.keep('destination-watched-in-turn', handle.workflowId);
+  }
+
   /** Its staging is cleared by hand while it waits: what is not copied yet is gone. */
   async stagingGone(): Promise<void> {
     const { accountId, customer } = await this.connected('gone', ['companies']);
@@ -340,6 +355,7 @@ const paths = [
   'checked',
   'refusedAndDelivered',
   'watched',
+  'watchedInTurn',
   'toldByNotices',
   'stagingGone',
   'givenUp',

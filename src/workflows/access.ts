@@ -9,7 +9,9 @@ import { endingFailure, faultOf } from './faults';
 export class Access {
   /** What the one that is going on says so far, where that takes nothing away from the last. */
   private soFar: AccessCheck | undefined;
-  private pendingChecks = 0;
+  private pendingTurns = 0;
+  /** Of checks of the settings in force. */
+  private pendingVerdicts = 0;
   private lastTurn: Promise<void> = Promise.resolve();
 
   constructor(
@@ -40,24 +42,40 @@ export class Access {
 
   /** Of the settings in force, for who reads what it says. */
   check(): Promise<AccessCheck> {
-    return this.inTurn(() => this.checkNow());
+    return this.checkInTurn((check) => {
+      if (check === undefined) throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
+      return check;
+    });
   }
 
-  /** Of the settings in force. Nobody waits for what it says: a refusal is told. One that is going on says the same. */
+  /**
+   * Of the settings in force. Nobody waits for what it says: a refusal is told. Left out where a check is to say the same.
+   * A proof of other settings is not, nor a check whose refusal is only being told.
+   */
   async watch(): Promise<void> {
-    if (this.pendingChecks > 0) return;
-    await this.inTurn(async () => {
-      const check = await this.checkNow();
-      if (check.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
+    if (this.pendingTurns > 0 && (this.pendingVerdicts > 0 || !patched('watch-in-turn'))) return;
+    await this.checkInTurn(async (check) => {
+      if (check?.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
+    });
+  }
+
+  /** Of the settings that are in force when its turn comes, if any. What `use` makes of the verdict belongs to the turn. */
+  private checkInTurn<T>(use: (check: AccessCheck | undefined) => T | Promise<T>): Promise<T> {
+    this.pendingVerdicts += 1;
+    return this.inTurn(async () => {
+      const settings = this.inForce();
+      const check = settings === undefined ? undefined : await this.checkNow(settings);
+      this.pendingVerdicts -= 1;
+      return use(check);
     });
   }
 
   /** Two side by side would each take the other's refusals for theirs. Those that older code let run so replay so. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const waits = this.pendingChecks > 0 && patched('access-in-turn');
+    const waits = this.pendingTurns > 0 && patched('access-in-turn');
     const turn = waits ? this.lastTurn.then(work) : work();
-    this.pendingChecks += 1;
-    const over = (): void => void (this.pendingChecks -= 1);
+    this.pendingTurns += 1;
+    const over = (): void => void (this.pendingTurns -= 1);
     this.lastTurn = turn.then(over, over);
     return turn;
   }
@@ -74,9 +92,7 @@ export class Access {
     }
   }
 
-  private async checkNow(): Promise<AccessCheck> {
-    const settings = this.inForce();
-    if (settings === undefined) throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
+  private async checkNow(settings: DestinationSettings): Promise<AccessCheck> {
     try {
       await this.proveNow(settings);
       return { state: 'passed', at: now() };

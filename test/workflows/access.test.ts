@@ -11,9 +11,9 @@ import {
 } from '../../src/contract';
 import { accessPropagationMs, accessRecheckMs } from '../../src/timing';
 import type { destination } from '../../src/workflows';
-import { checkAccessSignal, destinationStatusQuery, modellingRunSucceededSignal } from '../../src/workflows/messages';
+import { checkAccessSignal, destinationStatusQuery } from '../../src/workflows/messages';
 import { eventually } from '../eventually';
-import { customer, gate, needsAttention, newAccount, run, scripted, WorkflowTestEnvironment } from './environment';
+import { customer, gate, needsAttention, newAccount, scripted, WorkflowTestEnvironment } from './environment';
 
 let environment: WorkflowTestEnvironment;
 // One server for each: where a notice is left when its workers stop, the test server skips no time any more.
@@ -68,17 +68,7 @@ async function pass(account: AccountId): Promise<DestinationStatus> {
   return when(account, (status) => !isChecking(status));
 }
 
-/** As of the server's time, which the client's own check would take for the future. */
-async function announce(account: AccountId, runId: string): Promise<void> {
-  const finishedAt = new Date(await environment.server.currentTimeMs());
-  await environment.client.workflow.signalWithStart<typeof destination, [unknown]>('destination', {
-    taskQueue: taskQueues.control,
-    workflowId: destinationWorkflowId(account),
-    args: [],
-    signal: modellingRunSucceededSignal,
-    signalArgs: [run(runId, finishedAt.toISOString())],
-  });
-}
+const announce: WorkflowTestEnvironment['announce'] = (...args) => environment.announce(...args);
 
 const isTold = (sent: readonly Notice[], count: number) =>
   eventually(
@@ -288,6 +278,94 @@ test('a check that waits for a change of settings is of those that have come int
     await Promise.all([connecting, checking]);
   });
   expect(buckets).toEqual([customer.bucket, 'acme-other', 'acme-other']);
+});
+
+test('one that nobody waits for waits for a proof of other settings, which says nothing of those in force', async () => {
+  const account = newAccount();
+  const opened = gate();
+  const buckets: string[] = [];
+  const { activities, sent } = scene({
+    checkAccess: async ({ settings }) => {
+      buckets.push(settings.bucket);
+      if (buckets.length === 1) return proof;
+      if (buckets.length === 2) await opened.opened;
+      throw needsAttention(settings.bucket === customer.bucket ? 'VendorSetUpRefused' : 'VendorRoleNotAssumable');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    const other = { ...customer, bucket: 'acme-other' };
+    const refused = environment.destinations.connect(account, other).catch(() => 'refused');
+    await eventually(
+      async () => buckets.length,
+      (count) => count === 2,
+    );
+    for (let signals = 1; signals <= 3; signals += 1) await ask(account);
+    // The answer comes after what the signals do.
+    await statusOf(account);
+    opened.open();
+    expect(await refused).toBe('refused');
+    await when(account, ({ state }) => state === 'AccessRefused');
+    await isTold(sent, 1);
+  });
+  expect(buckets).toEqual([customer.bucket, 'acme-other', customer.bucket]);
+  expect(sent).toMatchObject([{ data: { fault: { type: 'VendorSetUpRefused' } } }]);
+});
+
+test('one that waits has nothing to check where the bucket is disconnected meanwhile', async () => {
+  const account = newAccount();
+  const opened = gate();
+  const buckets: string[] = [];
+  const { activities } = scene({
+    checkAccess: async ({ settings }) => {
+      buckets.push(settings.bucket);
+      if (buckets.length === 1) return proof;
+      await opened.opened;
+      throw needsAttention('VendorRoleNotAssumable');
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    const other = { ...customer, bucket: 'acme-other' };
+    const refused = environment.destinations.connect(account, other).catch(() => 'refused');
+    await eventually(
+      async () => buckets.length,
+      (count) => count === 2,
+    );
+    await ask(account);
+    await environment.destinations.disconnect(account);
+    opened.open();
+    expect(await refused).toBe('refused');
+    expect(await statusOf(account)).toMatchObject({ state: 'NotConnected' });
+    expect((await handleOf(account).describe()).status.name).toBe('RUNNING');
+  });
+  expect(buckets).toEqual([customer.bucket, 'acme-other']);
+});
+
+test('one that comes while a refusal is being told checks anew when it has been told', async () => {
+  const account = newAccount();
+  const [asked, opened] = [gate(), gate()];
+  const { access, activities, sent, told } = scene({
+    noticesAreOn: async () => {
+      asked.open();
+      await opened.opened;
+      return true;
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    access.fault = 'VendorRoleNotAssumable';
+    await ask(account);
+    await asked.opened;
+    access.fault = undefined;
+    await ask(account);
+    // The answer comes after what the signal does.
+    await statusOf(account);
+    opened.open();
+    await when(account, ({ state }) => state === 'Waiting');
+    await isTold(sent, 2);
+  });
+  expect(told()).toEqual(['destination.access-refused', 'destination.access-restored']);
 });
 
 /** The dump itself is let in: `checkAccess` alone says what refuses. */
