@@ -64,8 +64,12 @@ export class Access {
     this.pendingVerdicts += 1;
     return this.inTurn(async () => {
       const settings = this.inForce();
-      const check = settings === undefined ? undefined : await this.checkNow(settings);
-      this.pendingVerdicts -= 1;
+      let check: AccessCheck | undefined;
+      try {
+        if (settings !== undefined) check = await this.checkNow(settings);
+      } finally {
+        this.pendingVerdicts -= 1;
+      }
       return use(check);
     });
   }
