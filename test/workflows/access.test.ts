@@ -11,7 +11,7 @@ import {
 } from '../../src/contract';
 import { accessPropagationMs, accessRecheckMs } from '../../src/timing';
 import type { destination } from '../../src/workflows';
-import { checkAccessSignal, destinationStatusQuery } from '../../src/workflows/messages';
+import { checkAccessSignal } from '../../src/workflows/messages';
 import { eventually } from '../eventually';
 import { customer, gate, needsAttention, newAccount, scripted, WorkflowTestEnvironment } from './environment';
 
@@ -49,15 +49,10 @@ function scene(replaced: Partial<Activities> = {}) {
   return { access, activities, sent, told: () => sent.map(({ type }) => type) };
 }
 
-const handleOf = (account: AccountId) =>
-  environment.client.workflow.getHandle<typeof destination>(destinationWorkflowId(account));
-
-const statusOf = (account: AccountId): Promise<DestinationStatus> => handleOf(account).query(destinationStatusQuery);
-
-const ask = (account: AccountId): Promise<void> => handleOf(account).signal(checkAccessSignal);
+const ask = (account: AccountId): Promise<void> => environment.destinationOf(account).signal(checkAccessSignal);
 
 const when = (account: AccountId, holds: (status: DestinationStatus) => boolean): Promise<DestinationStatus> =>
-  eventually(() => statusOf(account), holds);
+  eventually(() => environment.statusOf(account), holds);
 
 const isChecking = ({ access }: DestinationStatus): boolean => access?.state === 'checking';
 
@@ -67,8 +62,6 @@ async function pass(account: AccountId): Promise<DestinationStatus> {
   await environment.server.sleep(accessPropagationMs + accessRecheckMs);
   return when(account, (status) => !isChecking(status));
 }
-
-const announce: WorkflowTestEnvironment['announce'] = (...args) => environment.announce(...args);
 
 const isTold = (sent: readonly Notice[], count: number) =>
   eventually(
@@ -81,11 +74,11 @@ test('what a check finds is known before the next dump, told once, and told agai
   const { access, activities, sent, told } = scene();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    const { at: connectedAt } = (await statusOf(account)).access as { at: string };
+    const { at: connectedAt } = (await environment.statusOf(account)).access as { at: string };
     await ask(account);
     await when(account, ({ access: known }) => known?.state === 'passed' && known.at !== connectedAt);
     expect(access.checks).toBe(2);
-    expect((await statusOf(account)).state).toBe('Waiting');
+    expect((await environment.statusOf(account)).state).toBe('Waiting');
 
     access.fault = 'BucketAccessDenied';
     await ask(account);
@@ -95,12 +88,12 @@ test('what a check finds is known before the next dump, told once, and told agai
       recentDumps: [],
     });
     await isTold(sent, 1);
-    const { at: firstAt } = (await statusOf(account)).access as { at: string };
+    const { at: firstAt } = (await environment.statusOf(account)).access as { at: string };
 
     await environment.server.sleep('1 day');
     await ask(account);
     expect(await pass(account)).toMatchObject({ state: 'AccessRefused' });
-    expect((await statusOf(account)).access).not.toMatchObject({ at: firstAt });
+    expect((await environment.statusOf(account)).access).not.toMatchObject({ at: firstAt });
 
     access.fault = undefined;
     await ask(account);
@@ -133,7 +126,7 @@ test('a network fault proves nothing: it takes no refusal away, and makes none',
       problem: 'connection reset',
     });
     expect(access.checks).toBe(checks + 1);
-    expect(await statusOf(account)).toMatchObject({
+    expect(await environment.statusOf(account)).toMatchObject({
       state: 'AccessRefused',
       access: { fault: { type: 'BucketMissing' } },
     });
@@ -153,7 +146,7 @@ test('while it is tried again, a refusal stands: the state that others search fo
     expect(await when(account, isChecking)).toMatchObject({ state: 'AccessRefused' });
     await environment.server.sleep(accessPropagationMs + accessRecheckMs);
     await when(account, (status) => !isChecking(status));
-    const { events } = await handleOf(account).fetchHistory();
+    const { events } = await environment.destinationOf(account).fetchHistory();
     const changes = (events ?? []).filter((event) => event.upsertWorkflowSearchAttributesEventAttributes);
     const values = changes.flatMap(({ upsertWorkflowSearchAttributesEventAttributes: upserted }) => {
       const { data } = upserted?.searchAttributes?.indexedFields?.['S3DestinationState'] ?? {};
@@ -204,7 +197,7 @@ test('settings that are refused do not come into force, so that access to what i
     const refused = connecting.catch((error: unknown) => error);
     expect(await pass(account)).toMatchObject({ state: 'Waiting', access: { state: 'passed' } });
     expect(await refused).toMatchObject({ cause: { type: 'BucketMissing' } });
-    expect((await statusOf(account)).settings?.bucket).toBe(customer.bucket);
+    expect((await environment.statusOf(account)).settings?.bucket).toBe(customer.bucket);
   });
 });
 
@@ -212,12 +205,12 @@ test('a destination that was never connected, or is paused, is not checked', asy
   const [unconnected, paused] = [newAccount(), newAccount()];
   const { access, activities } = scene();
   await environment.withWorker(activities, async () => {
-    await announce(unconnected, 'run-1');
+    await environment.announce(unconnected, 'run-1');
     await environment.destinations.connect(paused, customer);
     await environment.destinations.pause(paused);
     for (const account of [unconnected, paused]) {
       await ask(account);
-      expect((await statusOf(account)).notes).toEqual([]);
+      expect((await environment.statusOf(account)).notes).toEqual([]);
     }
     expect(access.checks).toBe(1);
     await environment.destinations.resume(paused);
@@ -270,7 +263,7 @@ test('a check that waits for a change of settings is of those that have come int
     const checking = environment.destinations.check(account);
     // Only what has been taken up waits.
     await eventually(
-      () => handleOf(account).fetchHistory(),
+      () => environment.destinationOf(account).fetchHistory(),
       ({ events }) =>
         (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length === 3,
     );
@@ -279,6 +272,18 @@ test('a check that waits for a change of settings is of those that have come int
   });
   expect(buckets).toEqual([customer.bucket, 'acme-other', 'acme-other']);
 });
+
+/** A customer who is connected, of whom other settings are being proven. They are refused in the end. */
+async function proofOfOther(account: AccountId, buckets: readonly string[]): Promise<{ refused: Promise<unknown> }> {
+  await environment.destinations.connect(account, customer);
+  const other = { ...customer, bucket: 'acme-other' };
+  const refused = environment.destinations.connect(account, other).catch(() => 'refused');
+  await eventually(
+    async () => buckets.length,
+    (count) => count === 2,
+  );
+  return { refused };
+}
 
 test('one that nobody waits for waits for a proof of other settings, which says nothing of those in force', async () => {
   const account = newAccount();
@@ -293,16 +298,10 @@ test('one that nobody waits for waits for a proof of other settings, which says 
     },
   });
   await environment.withWorker(activities, async () => {
-    await environment.destinations.connect(account, customer);
-    const other = { ...customer, bucket: 'acme-other' };
-    const refused = environment.destinations.connect(account, other).catch(() => 'refused');
-    await eventually(
-      async () => buckets.length,
-      (count) => count === 2,
-    );
+    const { refused } = await proofOfOther(account, buckets);
     for (let signals = 1; signals <= 3; signals += 1) await ask(account);
     // The answer comes after what the signals do.
-    await statusOf(account);
+    await environment.statusOf(account);
     opened.open();
     expect(await refused).toBe('refused');
     await when(account, ({ state }) => state === 'AccessRefused');
@@ -325,19 +324,13 @@ test('one that waits has nothing to check where the bucket is disconnected meanw
     },
   });
   await environment.withWorker(activities, async () => {
-    await environment.destinations.connect(account, customer);
-    const other = { ...customer, bucket: 'acme-other' };
-    const refused = environment.destinations.connect(account, other).catch(() => 'refused');
-    await eventually(
-      async () => buckets.length,
-      (count) => count === 2,
-    );
+    const { refused } = await proofOfOther(account, buckets);
     await ask(account);
     await environment.destinations.disconnect(account);
     opened.open();
     expect(await refused).toBe('refused');
-    expect(await statusOf(account)).toMatchObject({ state: 'NotConnected' });
-    expect((await handleOf(account).describe()).status.name).toBe('RUNNING');
+    expect(await environment.statusOf(account)).toMatchObject({ state: 'NotConnected' });
+    expect((await environment.destinationOf(account).describe()).status.name).toBe('RUNNING');
   });
   expect(buckets).toEqual([customer.bucket, 'acme-other']);
 });
@@ -360,7 +353,7 @@ test('one that comes while a refusal is being told checks anew when it has been 
     access.fault = undefined;
     await ask(account);
     // The answer comes after what the signal does.
-    await statusOf(account);
+    await environment.statusOf(account);
     opened.open();
     await when(account, ({ state }) => state === 'Waiting');
     await isTold(sent, 2);
@@ -375,7 +368,7 @@ async function refusedThenDelivered(account: AccountId, { access }: ReturnType<t
   await ask(account);
   await pass(account);
   if (mended) access.fault = undefined;
-  await announce(account, 'run-1');
+  await environment.announce(account, 'run-1');
   return when(account, ({ recentDumps }) => recentDumps.length === 1);
 }
 
@@ -427,7 +420,10 @@ test('the next execution knows what was refused and told', async () => {
       () => first.describe(),
       ({ status }) => status.name === 'CONTINUED_AS_NEW',
     );
-    expect(await statusOf(account)).toMatchObject({ state: 'AccessRefused', access: { fault: { type: 'KmsDenied' } } });
+    expect(await environment.statusOf(account)).toMatchObject({
+      state: 'AccessRefused',
+      access: { fault: { type: 'KmsDenied' } },
+    });
     access.fault = undefined;
     await environment.destinations.check(account);
     await isTold(sent, 2);

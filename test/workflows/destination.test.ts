@@ -1,4 +1,3 @@
-import type { WorkflowHandle } from '@temporalio/client';
 import {
   destinationWorkflowId,
   searchAttributeNames,
@@ -9,12 +8,7 @@ import {
 import type { DestinationReport } from '../../src/client/destinations';
 import { parseDestination } from '../../src/dump/inputs';
 import type { destination } from '../../src/workflows';
-import {
-  connectUpdate,
-  destinationStatusQuery,
-  dumpNowSignal,
-  modellingRunSucceededSignal,
-} from '../../src/workflows/messages';
+import { connectUpdate, dumpNowSignal, modellingRunSucceededSignal } from '../../src/workflows/messages';
 import { accessPropagationMs, accessRecheckMs } from '../../src/timing';
 import { eventually } from '../eventually';
 import {
@@ -33,24 +27,6 @@ beforeAll(async () => {
   environment = await WorkflowTestEnvironment.start();
 });
 afterAll(() => environment.stop());
-
-const handleOf = (account: AccountId): WorkflowHandle<typeof destination> =>
-  environment.client.workflow.getHandle<typeof destination>(destinationWorkflowId(account));
-
-const statusOf = (account: AccountId): Promise<DestinationStatus> => handleOf(account).query(destinationStatusQuery);
-
-const announce: WorkflowTestEnvironment['announce'] = (...args) => environment.announce(...args);
-
-/** Waits for `count` dumps to have ended, and lets time pass for those that wait for a minute of their own. */
-async function ended(account: AccountId, count: number): Promise<DestinationStatus['recentDumps']> {
-  const enough = ({ recentDumps }: DestinationStatus): boolean => recentDumps.length >= count;
-  const status = await eventually(async () => {
-    const now = await statusOf(account);
-    if (!enough(now) && now.currentDump === undefined) await environment.server.sleep('10 seconds');
-    return now;
-  }, enough);
-  return status.recentDumps;
-}
 
 const dumpRunIds = (dumps: DestinationStatus['recentDumps']): string[] => dumps.map(({ runId }) => runId);
 
@@ -78,7 +54,7 @@ test('connect proves access and keeps the settings', async () => {
       path: 'exports/dreamdata',
       tables: ['companies', 'events'],
     });
-    expect((await statusOf(account)).settings).toEqual(settings);
+    expect((await environment.statusOf(account)).settings).toEqual(settings);
   });
   expect(calls).toEqual(['checkAccess']);
 });
@@ -95,7 +71,7 @@ test('a destination whose role cannot be assumed is not connected, and the refus
     const refused = connecting.catch((error: unknown) => error);
     // Until it has been started, there is none to ask.
     const status = await eventually(
-      () => statusOf(account).catch(() => undefined),
+      () => environment.statusOf(account).catch(() => undefined),
       (soFar) => soFar?.access !== undefined,
     );
     expect(status?.access).toMatchObject({ state: 'checking', attempt: 1, fault: { type: 'RoleNotAssumable' } });
@@ -103,7 +79,7 @@ test('a destination whose role cannot be assumed is not connected, and the refus
     expect(await refused).toMatchObject({
       cause: { type: 'RoleNotAssumable', message: 'RoleNotAssumable: mend it' },
     });
-    expect(await statusOf(account)).toMatchObject({
+    expect(await environment.statusOf(account)).toMatchObject({
       state: 'NotConnected',
       access: { state: 'failed', problem: 'RoleNotAssumable: mend it' },
     });
@@ -128,7 +104,7 @@ test('a role that was made seconds ago is connected when it has taken effect', a
     );
     await environment.server.sleep(accessPropagationMs);
     await expect(connecting).resolves.toMatchObject({ proof: { assumedRoleArn: 'arn' } });
-    expect((await statusOf(account)).access).toMatchObject({ state: 'passed' });
+    expect((await environment.statusOf(account)).access).toMatchObject({ state: 'passed' });
   });
 });
 
@@ -162,15 +138,18 @@ test('a check on request says what is in the way, leaves the settings, and shows
     broken = true;
     const checking = environment.destinations.check(account);
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ access }) => access?.state === 'checking',
     );
     await environment.server.sleep(accessPropagationMs + accessRecheckMs);
     expect(await checking).toMatchObject({ state: 'failed', fault: { type: 'BucketAccessDenied', remedy: 'mend it' } });
-    expect(await statusOf(account)).toMatchObject({ state: 'AccessRefused', settings: { bucket: customer.bucket } });
+    expect(await environment.statusOf(account)).toMatchObject({
+      state: 'AccessRefused',
+      settings: { bucket: customer.bucket },
+    });
     broken = false;
     await environment.destinations.check(account);
-    expect((await statusOf(account)).state).toBe('Waiting');
+    expect((await environment.statusOf(account)).state).toBe('Waiting');
   });
 });
 
@@ -178,7 +157,7 @@ test('a destination that is not connected has nothing to check', async () => {
   const account = newAccount();
   const { activities } = scripted();
   await environment.withWorker(activities, async () => {
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await expect(environment.destinations.check(account)).rejects.toMatchObject({
       cause: { message: 'There is no connected bucket' },
     });
@@ -192,25 +171,27 @@ test('a refused change of settings leaves the former ones in force', async () =>
     await environment.destinations.connect(account, customer);
     // Sent past the client's own check, as another program might.
     const bad = { ...customer, bucket: 'arn:aws:s3:::acme' };
-    await expect(handleOf(account).executeUpdate(connectUpdate, { args: [bad] })).rejects.toMatchObject({
+    await expect(
+      environment.destinationOf(account).executeUpdate(connectUpdate, { args: [bad] }),
+    ).rejects.toMatchObject({
       cause: { message: expect.stringContaining('is an ARN') as string },
     });
-    expect((await statusOf(account)).settings?.bucket).toBe(customer.bucket);
+    expect((await environment.statusOf(account)).settings?.bucket).toBe(customer.bucket);
   });
 });
 
 test('malformed settings are refused before a destination is started', async () => {
   const account = newAccount();
   await expect(environment.destinations.connect(account, { ...customer, tables: [] })).rejects.toThrow('empty');
-  await expect(handleOf(account).describe()).rejects.toThrow(/not found/i);
+  await expect(environment.destinationOf(account).describe()).rejects.toThrow(/not found/i);
 });
 
 test('a run of a customer who was never connected is noted and dumps nothing', async () => {
   const account = newAccount();
   const { activities, calls } = scripted();
   await environment.withWorker(activities, async () => {
-    await announce(account, 'run-1');
-    const status = await statusOf(account);
+    await environment.announce(account, 'run-1');
+    const status = await environment.statusOf(account);
     expect(status.newestRun?.runId).toBe('run-1');
     expect(status.pendingRun).toBeUndefined();
     await environment.server.sleep('1 day');
@@ -224,12 +205,12 @@ test('the same run announced twice makes one dump', async () => {
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     const finishedAt = new Date(await environment.server.currentTimeMs());
-    await announce(account, 'run-1', finishedAt);
-    await announce(account, 'run-1', finishedAt);
-    await ended(account, 1);
-    await announce(account, 'run-1', finishedAt);
+    await environment.announce(account, 'run-1', finishedAt);
+    await environment.announce(account, 'run-1', finishedAt);
+    await environment.ended(account, 1);
+    await environment.announce(account, 'run-1', finishedAt);
     await environment.server.sleep('1 hour');
-    expect(dumpRunIds((await statusOf(account)).recentDumps)).toEqual(['run-1']);
+    expect(dumpRunIds((await environment.statusOf(account)).recentDumps)).toEqual(['run-1']);
   });
   expect(calls.filter((call) => call === 'commitReceipt')).toHaveLength(1);
 });
@@ -240,21 +221,21 @@ test('three runs during a dump make one more dump, of the newest', async () => {
   const { activities } = scripted({ extractTable: () => extracted.opened.then(() => staged(1)) });
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ currentDump }) => currentDump !== undefined,
     );
-    for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
+    for (const runId of ['run-2', 'run-3', 'run-4']) await environment.announce(account, runId);
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ pendingRun }) => pendingRun?.runId === 'run-4',
     );
     extracted.open();
-    const dumps = await ended(account, 2);
+    const dumps = await environment.ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
     await environment.server.sleep('1 hour');
-    expect((await statusOf(account)).recentDumps).toHaveLength(2);
+    expect((await environment.statusOf(account)).recentDumps).toHaveLength(2);
   });
 });
 
@@ -263,8 +244,8 @@ test('a hostile run id stays in its code span in the summary of its dump', async
   const { activities } = scripted();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, '` ![x](https://evil.example/pixel.png) <img src=x> `');
-    const [dump] = await ended(account, 1);
+    await environment.announce(account, '` ![x](https://evil.example/pixel.png) <img src=x> `');
+    const [dump] = await environment.ended(account, 1);
     const dumpHandle = environment.client.workflow.getHandle(`dump/${account}/${dump?.folder ?? ''}`);
     const summary = await (await dumpHandle.describe()).staticSummary();
     expect(summary).toMatch(new RegExp(`^${account}: run \`[^\`<>]*evil\\.example[^\`<>]*\` into ${customer.bucket}$`));
@@ -277,11 +258,11 @@ test('a run that finished before the newest one is not delivered', async () => {
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     const now = await environment.server.currentTimeMs();
-    await announce(account, 'run-2', new Date(now));
-    await announce(account, 'run-1', new Date(now - 60_000));
-    await ended(account, 1);
+    await environment.announce(account, 'run-2', new Date(now));
+    await environment.announce(account, 'run-1', new Date(now - 60_000));
+    await environment.ended(account, 1);
     await environment.server.sleep('1 hour');
-    expect(dumpRunIds((await statusOf(account)).recentDumps)).toEqual(['run-2']);
+    expect(dumpRunIds((await environment.statusOf(account)).recentDumps)).toEqual(['run-2']);
   });
 });
 
@@ -290,10 +271,10 @@ test('two runs within one minute are delivered into two folders', async () => {
   const { activities } = scripted();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
-    await ended(account, 1);
-    await announce(account, 'run-2');
-    const dumps = await ended(account, 2);
+    await environment.announce(account, 'run-1');
+    await environment.ended(account, 1);
+    await environment.announce(account, 'run-2');
+    const dumps = await environment.ended(account, 2);
     const [first, second] = dumps.map(({ folder }) => Date.parse(`${folder}:00Z`));
     expect(second).toBeGreaterThan(first ?? NaN);
     expect(dumps.every(({ outcome }) => outcome === 'delivered')).toBe(true);
@@ -306,12 +287,12 @@ test('a paused destination delivers nothing until it is resumed, and then the ne
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     await environment.destinations.pause(account);
-    await announce(account, 'run-1');
-    await announce(account, 'run-2');
+    await environment.announce(account, 'run-1');
+    await environment.announce(account, 'run-2');
     await environment.server.sleep('1 day');
     expect(calls).toEqual(['checkAccess']);
     await environment.destinations.resume(account);
-    expect(dumpRunIds(await ended(account, 1))).toEqual(['run-2']);
+    expect(dumpRunIds(await environment.ended(account, 1))).toEqual(['run-2']);
   });
 });
 
@@ -326,11 +307,11 @@ test('a newer run takes the place of a dump that waits for a person', async () =
   });
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await untilAllWait(account);
     broken = false;
-    await announce(account, 'run-2');
-    const dumps = await ended(account, 2);
+    await environment.announce(account, 'run-2');
+    const dumps = await environment.ended(account, 2);
     expect(dumps).toMatchObject([
       { runId: 'run-1', outcome: 'superseded', reason: expect.stringContaining('run-2') as string },
       { runId: 'run-2', outcome: 'delivered' },
@@ -347,11 +328,11 @@ test('a dump that an operator cancels ends alone: the destination goes on', asyn
   });
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     const { destination: status } = await untilAllWait(account);
     await environment.client.workflow.getHandle(status.currentDump?.workflowId ?? '').cancel();
-    expect(await ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'cancelled' }]);
-    expect((await handleOf(account).describe()).status.name).toBe('RUNNING');
+    expect(await environment.ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'cancelled' }]);
+    expect((await environment.destinationOf(account).describe()).status.name).toBe('RUNNING');
   });
 });
 
@@ -367,15 +348,18 @@ test('a dump that an operator gives up ends alone: the destination goes on', asy
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
     await expect(environment.destinations.abandon(account)).rejects.toThrow('there is nothing to abandon');
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await untilAllWait(account);
     const told = await environment.destinations.abandon(account, 'wrong bucket');
     expect(told).toMatch(new RegExp(`^dump/${account}/`));
-    const [given] = await ended(account, 1);
+    const [given] = await environment.ended(account, 1);
     expect(given).toMatchObject({ outcome: 'abandoned', reason: expect.stringContaining('wrong bucket') as string });
     mended = true;
-    await announce(account, 'run-2');
-    expect(await ended(account, 2)).toMatchObject([{ runId: 'run-1' }, { runId: 'run-2', outcome: 'delivered' }]);
+    await environment.announce(account, 'run-2');
+    expect(await environment.ended(account, 2)).toMatchObject([
+      { runId: 'run-1' },
+      { runId: 'run-2', outcome: 'delivered' },
+    ]);
   });
 });
 
@@ -388,14 +372,14 @@ test('disconnect cancels the dump at work and forgets the settings', async () =>
   });
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await untilAllWait(account);
     await environment.destinations.disconnect(account);
-    const status = await statusOf(account);
+    const status = await environment.statusOf(account);
     expect(status.settings).toBeUndefined();
     expect(status.recentDumps).toMatchObject([{ outcome: 'cancelled' }]);
-    await announce(account, 'run-2');
-    expect((await statusOf(account)).pendingRun).toBeUndefined();
+    await environment.announce(account, 'run-2');
+    expect((await environment.statusOf(account)).pendingRun).toBeUndefined();
   });
   expect(calls.at(-1)).toBe('clearStaging');
 });
@@ -405,12 +389,12 @@ test('dumpNow delivers the newest run again, into a folder of its own', async ()
   const { activities } = scripted();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await handleOf(account).signal(dumpNowSignal);
-    expect((await statusOf(account)).notes).toEqual(['dumpNow: there is no run to deliver yet']);
-    await announce(account, 'run-1');
-    await ended(account, 1);
-    await handleOf(account).signal(dumpNowSignal);
-    const dumps = await ended(account, 2);
+    await environment.destinationOf(account).signal(dumpNowSignal);
+    expect((await environment.statusOf(account)).notes).toEqual(['dumpNow: there is no run to deliver yet']);
+    await environment.announce(account, 'run-1');
+    await environment.ended(account, 1);
+    await environment.destinationOf(account).signal(dumpNowSignal);
+    const dumps = await environment.ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-1']);
     expect(new Set(dumps.map(({ folder }) => folder)).size).toBe(2);
   });
@@ -433,12 +417,12 @@ test('a destination publishes its state for searches, each change once', async (
     },
   });
   await environment.withWorker(activities, async () => {
-    await announce(account, 'run-0');
+    await environment.announce(account, 'run-0');
     await environment.destinations.connect(account, { ...customer, tables: ['events'] });
     await environment.destinations.connect(account, { ...customer, tables: ['events'] });
-    await announce(account, 'run-1');
-    expect(await ended(account, 1)).toMatchObject([{ outcome: 'failed' }]);
-    expect((await statusOf(account)).state).toBe('Failed');
+    await environment.announce(account, 'run-1');
+    expect(await environment.ended(account, 1)).toMatchObject([{ outcome: 'failed' }]);
+    expect((await environment.statusOf(account)).state).toBe('Failed');
     await environment.destinations.pause(account);
     await environment.destinations.pause(account);
     await environment.destinations.resume(account);
@@ -454,9 +438,9 @@ test('an idle destination whose last dump was delivered is in the state Delivere
   const { activities } = scripted();
   await environment.withWorker(activities, async () => {
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
-    await ended(account, 1);
-    expect((await statusOf(account)).state).toBe('Delivered');
+    await environment.announce(account, 'run-1');
+    await environment.ended(account, 1);
+    expect((await environment.statusOf(account)).state).toBe('Delivered');
   });
 });
 
@@ -472,8 +456,8 @@ test('a signal with missing or wrong fields is answered in the status and harms 
       { runId: 'run-1', finishedAt: 'yesterday', dataset: 'vendor-prod.data_platform' },
       run('run-1', new Date(Date.now() + 400 * 24 * 3600 * 1000)),
     ];
-    for (const signal of bad) await handleOf(account).signal(modellingRunSucceededSignal, signal);
-    const status = await statusOf(account);
+    for (const signal of bad) await environment.destinationOf(account).signal(modellingRunSucceededSignal, signal);
+    const status = await environment.statusOf(account);
     expect(status.notes).toHaveLength(5);
     expect(status.notes.join('\n')).toMatch(/object[^]*dataset is missing[^]*run id is missing[^]*RFC 3339[^]*future/);
     expect(status.newestRun).toBeUndefined();
@@ -492,14 +476,14 @@ test('a destination continues as new between dumps and delivers the run that wai
       args: [{ historyEventsMax: 32 }],
     });
     await environment.destinations.connect(account, customer);
-    await announce(account, 'run-1');
+    await environment.announce(account, 'run-1');
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ currentDump }) => currentDump !== undefined,
     );
-    for (const runId of ['run-2', 'run-3', 'run-4']) await announce(account, runId);
+    for (const runId of ['run-2', 'run-3', 'run-4']) await environment.announce(account, runId);
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ pendingRun }) => pendingRun?.runId === 'run-4',
     );
     extracted.open();
@@ -509,13 +493,13 @@ test('a destination continues as new between dumps and delivers the run that wai
       () => first.describe(),
       ({ status }) => status.name === 'CONTINUED_AS_NEW',
     );
-    const dumps = await ended(account, 2);
+    const dumps = await environment.ended(account, 2);
     expect(dumpRunIds(dumps)).toEqual(['run-1', 'run-4']);
-    expect((await statusOf(account)).settings).toEqual(parseDestination(customer));
+    expect((await environment.statusOf(account)).settings).toEqual(parseDestination(customer));
     // The next execution begins with the state that the one before it ended in, or with what has come since.
     expect((await publishedStates(account, handle.firstExecutionRunId)).at(-1)).toBe('Waiting');
     expect(await publishedStates(account)).toEqual(['Waiting', 'Delivering', 'Delivered']);
-    await announce(account, 'run-1', new Date(0));
-    expect((await statusOf(account)).newestRun?.runId).toBe('run-4');
+    await environment.announce(account, 'run-1', new Date(0));
+    expect((await environment.statusOf(account)).newestRun?.runId).toBe('run-4');
   });
 });

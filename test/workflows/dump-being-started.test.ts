@@ -1,17 +1,9 @@
 /** Messages that come while Temporal starts a dump, on the time-skipping server. */
-import type { WorkflowHandle } from '@temporalio/client';
 import type { Activities } from '../../src/activities';
-import {
-  destinationWorkflowId,
-  dumpWorkflowId,
-  taskQueues,
-  type AccountId,
-  type DestinationStatus,
-} from '../../src/contract';
+import { dumpWorkflowId, taskQueues, type AccountId } from '../../src/contract';
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
 import { folderName } from '../../src/dump/keys';
-import type { destination, dump } from '../../src/workflows';
-import { destinationStatusQuery } from '../../src/workflows/messages';
+import type { dump } from '../../src/workflows';
 import { eventually } from '../eventually';
 import { customer, needsAttention, newAccount, run, scripted, staged, WorkflowTestEnvironment } from './environment';
 import { tellStartSignal } from './held-start';
@@ -23,11 +15,6 @@ beforeAll(async () => {
 afterAll(() => environment.stop());
 
 const otherBucket = { ...customer, bucket: 'acme-other' };
-
-const handleOf = (account: AccountId): WorkflowHandle<typeof destination> =>
-  environment.client.workflow.getHandle<typeof destination>(destinationWorkflowId(account));
-
-const statusOf = (account: AccountId): Promise<DestinationStatus> => handleOf(account).query(destinationStatusQuery);
 
 /** Dumps whose receipts are noted by bucket. */
 function scene(replaced: Partial<Activities> = {}): { activities: Activities; receipts: string[] } {
@@ -47,36 +34,25 @@ async function startingDump(account: AccountId): Promise<void> {
   await environment.destinations.connect(account, customer);
   await environment.announce(account, 'run-1');
   await eventually(
-    () => handleOf(account).fetchHistory(),
+    () => environment.destinationOf(account).fetchHistory(),
     ({ events }) => (events ?? []).some((event) => event.childWorkflowExecutionStartedEventAttributes),
   );
 }
 
-const tellStart = (account: AccountId): Promise<void> => handleOf(account).signal(tellStartSignal);
-
-/** Waits for `count` dumps to have ended, and lets time pass for those that wait for a minute of their own. */
-async function ended(account: AccountId, count: number): Promise<DestinationStatus['recentDumps']> {
-  const enough = ({ recentDumps }: DestinationStatus): boolean => recentDumps.length >= count;
-  const status = await eventually(async () => {
-    const now = await statusOf(account);
-    if (!enough(now) && now.currentDump === undefined) await environment.server.sleep('10 seconds');
-    return now;
-  }, enough);
-  return status.recentDumps;
-}
+const tellStart = (account: AccountId): Promise<void> => environment.destinationOf(account).signal(tellStartSignal);
 
 test('a dump is being delivered from when it is being started, and is shown when there is one to ask', async () => {
   const account = newAccount();
   const { activities } = scene();
   await environment.withWorker(activities, async () => {
     await startingDump(account);
-    const status = await statusOf(account);
+    const status = await environment.statusOf(account);
     expect(status).toMatchObject({ state: 'Delivering' });
     expect(status).not.toHaveProperty('pendingRun');
     expect(status).not.toHaveProperty('currentDump');
     await tellStart(account);
-    expect(await ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'delivered' }]);
-    expect((await statusOf(account)).state).toBe('Delivered');
+    expect(await environment.ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'delivered' }]);
+    expect((await environment.statusOf(account)).state).toBe('Delivered');
   });
 });
 
@@ -94,20 +70,20 @@ test('disconnect waits for the end of a dump that is being started, also where a
     let isOver = false;
     const disconnecting = environment.destinations.disconnect(account).then(() => void (isOver = true));
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ state }) => state === 'NotConnected',
     );
     await environment.destinations.connect(account, otherBucket);
     expect(isOver).toBe(false);
     await tellStart(account);
     await disconnecting;
-    const [cancelled] = (await statusOf(account)).recentDumps;
+    const [cancelled] = (await environment.statusOf(account)).recentDumps;
     expect(cancelled).toMatchObject({ runId: 'run-1', outcome: 'cancelled' });
     const { workflow } = environment.client;
     const itsDump = workflow.getHandle(dumpWorkflowId(account, cancelled?.folder ?? folderName(new Date(0))));
     expect((await itsDump.describe()).status.name).toBe('CANCELLED');
     isBroken = false;
-    expect(await ended(account, 2)).toMatchObject([{}, { runId: 'run-1', outcome: 'delivered' }]);
+    expect(await environment.ended(account, 2)).toMatchObject([{}, { runId: 'run-1', outcome: 'delivered' }]);
   });
   expect(receipts).toEqual([otherBucket.bucket]);
 });
@@ -118,9 +94,9 @@ test('settings that change while a dump is being started have its run delivered 
   await environment.withWorker(activities, async () => {
     await startingDump(account);
     await environment.destinations.connect(account, otherBucket);
-    expect((await statusOf(account)).pendingRun).toMatchObject({ runId: 'run-1' });
+    expect((await environment.statusOf(account)).pendingRun).toMatchObject({ runId: 'run-1' });
     await tellStart(account);
-    expect(await ended(account, 2)).toMatchObject([{ runId: 'run-1' }, { runId: 'run-1' }]);
+    expect(await environment.ended(account, 2)).toMatchObject([{ runId: 'run-1' }, { runId: 'run-1' }]);
   });
   expect(receipts).toEqual([customer.bucket, otherBucket.bucket]);
 });
@@ -132,7 +108,7 @@ test('the same settings given again while a dump is being started deliver nothin
     await startingDump(account);
     await environment.destinations.connect(account, customer);
     await tellStart(account);
-    await ended(account, 1);
+    await environment.ended(account, 1);
     await environment.server.sleep('1 hour');
   });
   expect(receipts).toEqual([customer.bucket]);
@@ -165,7 +141,7 @@ test('a run whose dump cannot be started, as its folder is taken, is delivered i
     await takeFolders(account, now, 2);
     await environment.announce(account, 'run-1');
     await tellStart(account);
-    const [delivered] = await ended(account, 1);
+    const [delivered] = await environment.ended(account, 1);
     expect(delivered).toMatchObject({ runId: 'run-1', outcome: 'delivered' });
     expect(Date.parse(`${delivered?.folder ?? ''}:00Z`)).toBeGreaterThan(now.getTime() + 60_000);
   });
@@ -180,17 +156,17 @@ test('disconnect is not undone by a dump that cannot be started', async () => {
     await takeFolders(account, new Date(await environment.server.currentTimeMs()), 2);
     await environment.announce(account, 'run-1');
     await eventually(
-      () => handleOf(account).fetchHistory(),
+      () => environment.destinationOf(account).fetchHistory(),
       ({ events }) => (events ?? []).some((event) => event.startChildWorkflowExecutionFailedEventAttributes),
     );
     const disconnecting = environment.destinations.disconnect(account);
     await eventually(
-      () => statusOf(account),
+      () => environment.statusOf(account),
       ({ state }) => state === 'NotConnected',
     );
     await tellStart(account);
     await disconnecting;
-    const status = await statusOf(account);
+    const status = await environment.statusOf(account);
     expect(status.recentDumps).toEqual([]);
     expect(status).not.toHaveProperty('pendingRun');
     await environment.destinations.connect(account, otherBucket);

@@ -17,6 +17,7 @@ import {
   destinationWorkflowId,
   taskQueues,
   type AccountId,
+  type DestinationStatus,
   type FailureDetails,
   type FailureType,
   type StagedTable,
@@ -24,7 +25,8 @@ import {
 import type { DestinationInput } from '../../src/dump/inputs';
 import { registerSearchAttributes } from '../../src/search-attributes';
 import type { destination } from '../../src/workflows';
-import { modellingRunSucceededSignal } from '../../src/workflows/messages';
+import { destinationStatusQuery, modellingRunSucceededSignal } from '../../src/workflows/messages';
+import { eventually } from '../eventually';
 
 export const customer: DestinationInput = {
   roleArn: 'arn:aws:iam::111122223333:role/dreamdata-data-platform',
@@ -138,6 +140,25 @@ export class WorkflowTestEnvironment {
       signal: modellingRunSucceededSignal,
       signalArgs: [run(runId, (finishedAt ?? now).toISOString())],
     });
+  }
+
+  destinationOf(account: AccountId): WorkflowHandle<typeof destination> {
+    return this.client.workflow.getHandle<typeof destination>(destinationWorkflowId(account));
+  }
+
+  statusOf(account: AccountId): Promise<DestinationStatus> {
+    return this.destinationOf(account).query(destinationStatusQuery);
+  }
+
+  /** Waits for `count` dumps to have ended, and lets time pass for those that wait for a minute of their own. */
+  async ended(account: AccountId, count: number): Promise<DestinationStatus['recentDumps']> {
+    const enough = ({ recentDumps }: DestinationStatus): boolean => recentDumps.length >= count;
+    const status = await eventually(async () => {
+      const now = await this.statusOf(account);
+      if (!enough(now) && now.currentDump === undefined) await this.server.sleep('10 seconds');
+      return now;
+    }, enough);
+    return status.recentDumps;
   }
 
   /** Throws where the workflow would not do again what its history says. */
