@@ -71,7 +71,10 @@ afterAll(async () => {
 async function openUi(url = endToEnd.sandbox.temporal.uiUrl): Promise<TemporalUi> {
   const ui = await TemporalUi.open(url, 'codec');
   uis.push(ui);
-  await ui.listWorkflows(`S3DestinationAccount = "${account}" AND WorkflowType = "dump"`);
+  const ofAccount = `S3DestinationAccount = "${account}" AND WorkflowType = "dump"`;
+  // The UI searches once.
+  await endToEnd.listed(ofAccount, 1);
+  await ui.listWorkflows(ofAccount);
   return ui;
 }
 

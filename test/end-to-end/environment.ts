@@ -121,6 +121,12 @@ export class EndToEnd {
     }
   }
 
+  /** Until Temporal's visibility store, which is a moment behind, has so many workflows of this query. */
+  async listed(query: string, count: number): Promise<void> {
+    const read = async (): Promise<number> => (await this.client.workflow.count(query)).count;
+    await eventually(read, (found) => found === count);
+  }
+
   async stop(): Promise<void> {
     await this.connection.close();
     await Promise.all(Object.values(this.proxies).map((proxy: FaultProxy) => proxy.stop()));

@@ -53,7 +53,10 @@ async function waitingDump(accountId: typeof account): Promise<string> {
 }
 
 test('an operator finds the dump that waits, reads what to mend, retries it from the UI and sees it complete', async () => {
-  await ui.listWorkflows('S3DestinationState = "NeedsAttention" AND ExecutionStatus = "Running"');
+  const waiting = 'S3DestinationState = "NeedsAttention" AND ExecutionStatus = "Running"';
+  // The UI searches once.
+  await endToEnd.listed(waiting, 2);
+  await ui.listWorkflows(waiting);
   await ui.chooseColumns({
     remove: ['Run ID', 'Type', 'Start', 'End'],
     add: ['S3DestinationState', 'S3DestinationRun'],
@@ -96,7 +99,9 @@ test('an operator finds the dump that waits, reads what to mend, retries it from
   await ui.openTab('User Metadata');
   expect(await (await ui.details('Delivered: complete')).innerText()).toContain('events\tdelivered');
 
-  await ui.listWorkflows(`S3DestinationAccount = "${account}" AND WorkflowType = "dump"`);
+  const ofAccount = `S3DestinationAccount = "${account}" AND WorkflowType = "dump"`;
+  await endToEnd.listed(`${ofAccount} AND ExecutionStatus = "Completed" AND S3DestinationState = "Delivered"`, 1);
+  await ui.listWorkflows(ofAccount);
   const [delivered] = await ui.rows(1);
   expect(delivered).toEqual(expect.arrayContaining(['Completed', dumpId, 'Delivered', 'run-42']));
   await ui.screenshot('7-delivered');
