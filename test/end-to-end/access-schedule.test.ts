@@ -177,4 +177,4 @@ test('another time is set by workers that restart; an operator’s pause stays; 
   const anew = await schedule.describe();
   expect(timesOf(anew)).toEqual(['04:00']);
   expect(anew.state.paused).toBe(false);
-});
+}, 240_000);
