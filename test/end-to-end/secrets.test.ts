@@ -12,7 +12,7 @@ import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { trustPolicy } from '../../src/dump/policies';
 import { eventually } from '../eventually';
 import { dataset, EndToEnd, twelveHoursAhead } from './environment';
-import type { Asked, Effect } from './fault-proxy';
+import type { Armed, Asked, Effect } from './fault-proxy';
 import { plainText } from './plain-text';
 
 const account = parseAccountId('acc_secrets');
@@ -129,6 +129,10 @@ async function noteWhatTemporalShows(): Promise<void> {
   }
 }
 
+/** Shards wait until it is released: those that are left cannot run out meanwhile. */
+const holdShards = (): Armed =>
+  endToEnd.proxies.aws.arm({ matches: isShard, effect: { kind: 'hold', side: 'request' }, times: Infinity });
+
 /** Heartbeats and last failures are kept only while an activity is under way. */
 async function noteHeartbeats(): Promise<void> {
   const { destination } = await endToEnd.destinations.status(account);
@@ -136,7 +140,9 @@ async function noteHeartbeats(): Promise<void> {
   const { raw } = await eventually(
     () => handle.describe(),
     ({ raw: description }) =>
-      (description.pendingActivities ?? []).some(({ heartbeatDetails }) => heartbeatDetails?.payloads),
+      (description.pendingActivities ?? []).some(
+        ({ heartbeatDetails, lastFailure }) => heartbeatDetails?.payloads && lastFailure,
+      ),
   );
   for (const { heartbeatDetails, lastFailure } of raw.pendingActivities ?? []) {
     note('heartbeat', heartbeatDetails);
@@ -171,6 +177,7 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   await noteWhatTemporalShows();
 
   const expired = endToEnd.proxies.aws.arm({ ...refusalWithToken('ExpiredToken'), times: 2 });
+  const untilShown = holdShards();
   await customer.setTrust(trustPolicy(account));
   await commandLine('retry', account);
   await expired.spent;
@@ -178,6 +185,8 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   await dumpWhen(({ retrying }) => retrying.length > 0);
   await commandLine('status', account);
   const wrong = endToEnd.proxies.aws.arm(refusalWithToken('SignatureDoesNotMatch'));
+  const untilNoted = holdShards();
+  untilShown.release();
   await wrong.spent;
   wrong.release();
   await noteHeartbeats();
@@ -191,6 +200,7 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
     effect: { kind: 'reset', side: 'answer' },
   });
   endToEnd.proxies.aws.latencyMs = () => 0;
+  untilNoted.release();
   expect(await endToEnd.ended(account, 'run-1')).toMatchObject({ outcome: 'delivered' });
   expect(receiptBreaks.hits).toHaveLength(1);
   await commandLine('status', account, '--json');
@@ -224,7 +234,7 @@ test('a dump that is refused, breaks, loses its worker and is delivered leaves n
   expect(shownAt('notice')).toContain('dump.needs-attention');
   expect(shownAt('object receipt.json')).toContain('total_file_count');
   expect(shownAt('object connection-check.json')).toContain(account);
-});
+}, 240_000);
 
 test.each([
   ['without Temporal', {}, 'Connection refused'],
