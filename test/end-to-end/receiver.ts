@@ -13,6 +13,8 @@ export class Receiver {
   readonly refused: SentNotice[] = [];
   readonly ignored = new Set<string>();
   readonly unanswered: SentNotice[] = [];
+  /** Of these, those whose sender waits for the answer no more. */
+  readonly givenUp: SentNotice[] = [];
   refusals = 0;
 
   private readonly secret = randomBytes(32);
@@ -25,6 +27,7 @@ export class Receiver {
       const notice = this.verified(request.headers, Buffer.concat(chunks).toString());
       if (this.ignored.has(notice.data.account)) {
         this.unanswered.push(notice);
+        response.once('close', () => this.givenUp.push(notice));
         return;
       }
       setTimeout(() => {
