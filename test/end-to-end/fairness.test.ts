@@ -51,6 +51,12 @@ test('a table of few shards that comes later does not wait until one of many is 
 test('a customer of few shards does not wait until all ranges of another that wait before it are copied', async () => {
   await endToEnd.startWorker({ COPY_ACTIVITIES: '1', COPY_SHARDS_IN_FLIGHT: '1' });
   const tables = Object.keys(manyShards);
+  // Until the small one has come, none of the giant's is put.
+  const puts = endToEnd.proxies.aws.arm({
+    matches: ({ path }) => path.startsWith('/giant-data/') && path.includes('.ndjson.gz'),
+    effect: { kind: 'hold', side: 'request' },
+    times: Infinity,
+  });
   await announce('giant', tables);
   // All that may wait for its turn does: of each table four ranges, some 400 shards together.
   await eventually(
@@ -65,6 +71,7 @@ test('a customer of few shards does not wait until all ranges of another that wa
     60_000,
   );
   const before = customersOfPuts().length;
+  puts.release();
   expect(await endToEnd.ended('small', 'run-1')).toMatchObject({ outcome: 'delivered' });
   const waitedFor = customersOfPuts().indexOf('small-data') - before;
   // In turn it would wait for about 300. A range is not interrupted.
