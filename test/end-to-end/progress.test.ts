@@ -26,6 +26,16 @@ const isPutOfShard = ({ method, path }: Asked): boolean => method === 'PUT' && p
 const announce = (runId: string): Promise<void> =>
   endToEnd.destinations.modellingRunSucceeded(accountId, { runId, finishedAt: new Date(), dataset });
 
+/** Of a dump, once it is at work. It may end between two questions. */
+async function folderOf(runId: string): Promise<string> {
+  const { destination } = await eventually(
+    () => endToEnd.destinations.status(accountId),
+    ({ destination: { currentDump } }) => currentDump?.runId === runId,
+    110_000,
+  );
+  return destination.currentDump?.folder ?? '';
+}
+
 /** What `status` says; nothing before the copy and after it. */
 async function shownByStatus(): Promise<Copied | undefined> {
   const { dump } = await endToEnd.destinations.status(accountId);
@@ -47,10 +57,9 @@ async function shownByDetails(): Promise<number | undefined> {
   return shards === undefined ? undefined : Number(shards.replaceAll(',', ''));
 }
 
-/** What is in the dump's folder. Asked after what is shown: it only grows. */
-async function stored(): Promise<Copied> {
-  const { currentDump } = (await endToEnd.destinations.status(accountId)).destination;
-  const objects = (await customer.objects()).filter(({ Key }) => Key.startsWith(`${currentDump?.folder}/${table}/`));
+/** What is in a dump's folder. Asked after what is shown: it only grows. */
+async function stored(folder: string): Promise<Copied> {
+  const objects = (await customer.objects()).filter(({ Key }) => Key.startsWith(`${folder}/${table}/`));
   return { shards: objects.length, bytes: objects.reduce((sum, { Size = 0 }) => sum + Size, 0) };
 }
 
@@ -63,9 +72,13 @@ test('while S3’s answers are held, what is stored and not confirmed is not sho
     times: Infinity,
   });
   await announce('run-held');
+  const folder = await folderOf('run-held');
   await eventually(shownByStatus, (shown) => shown?.shards === confirmed, 60_000);
   // All that the worker copies side by side is stored by now, and waits for its answer.
-  const { shards, bytes } = await eventually(stored, (found) => found.shards > confirmed);
+  const { shards, bytes } = await eventually(
+    () => stored(folder),
+    (found) => found.shards > confirmed,
+  );
   const shown = await shownByStatus();
   expect(shown?.shards).toBe(confirmed);
   expect(shown?.bytes).toBeLessThan(bytes);
@@ -78,11 +91,12 @@ test('while S3’s answers are held, what is stored and not confirmed is not sho
 test('at no moment of a copy is more shown than is in the bucket', async () => {
   endToEnd.proxies.aws.latencyMs = (asked) => (isPutOfShard(asked) ? 500 : 0);
   await announce('run-sampled');
+  const folder = await folderOf('run-sampled');
   await eventually(shownByStatus, (shown) => shown !== undefined, 110_000);
   const samples: { status: number; details: number; bucket: number }[] = [];
   for (let shown = await shownByStatus(); shown !== undefined; shown = await shownByStatus()) {
     const details = (await shownByDetails()) ?? 0;
-    const inBucket = await stored();
+    const inBucket = await stored(folder);
     expect(shown.shards).toBeLessThanOrEqual(inBucket.shards);
     expect(shown.bytes).toBeLessThanOrEqual(inBucket.bytes);
     expect(details).toBeLessThanOrEqual(inBucket.shards);
