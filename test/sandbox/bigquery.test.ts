@@ -496,7 +496,7 @@ describe('a job', () => {
   });
 
   test('is pending, then running, then done, and a running one that is cancelled ends stopped', async () => {
-    const [slow, client] = await serve({ delayMs: 700 });
+    const [slow, client] = await serve({ delayMs: 3_000 });
     try {
       await client.createDataset(datasetId, { location });
       await client.dataset(datasetId).createTable('slow', { schema: { fields: [idColumn] } });
