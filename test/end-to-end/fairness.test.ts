@@ -74,7 +74,7 @@ test('a customer of few shards does not wait until all ranges of another that wa
   puts.release();
   expect(await endToEnd.ended('small', 'run-1')).toMatchObject({ outcome: 'delivered' });
   const waitedFor = customersOfPuts().indexOf('small-data') - before;
-  // In turn it would wait for about 300. A range is not interrupted.
+  // In turn it would wait for about 400. A range is not interrupted.
   expect(waitedFor).toBeLessThan(120);
   expect((await endToEnd.destinations.status('giant')).dump?.state).toBe('Running');
 });
