@@ -77,4 +77,4 @@ test('a customer of few shards does not wait until all ranges of another that wa
   // In turn it would wait for about 400. A range is not interrupted.
   expect(waitedFor).toBeLessThan(120);
   expect((await endToEnd.destinations.status('giant')).dump?.state).toBe('Running');
-});
+}, 240_000);

@@ -105,4 +105,4 @@ test('at no moment of a copy is more shown than is in the bucket', async () => {
   expect(new Set(samples.map(({ status }) => status)).size).toBeGreaterThan(5);
   expect(samples.some(({ details }) => details > 0)).toBe(true);
   expect((await endToEnd.ended(accountId, 'run-sampled')).outcome).toBe('delivered');
-});
+}, 240_000);
