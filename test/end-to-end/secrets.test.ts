@@ -129,7 +129,7 @@ async function noteWhatTemporalShows(): Promise<void> {
   }
 }
 
-/** Shards wait until it is released: those that are left cannot run out meanwhile. */
+/** From when what was armed before it is released, shards wait until it is: those that are left cannot run out meanwhile. */
 const holdShards = (): Armed =>
   endToEnd.proxies.aws.arm({ matches: isShard, effect: { kind: 'hold', side: 'request' }, times: Infinity });
 
