@@ -1,6 +1,7 @@
 /** The promise to customers, on the whole sandbox: a worker process, a real Temporal server, the real clients. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { DuckDBInstance } from '@duckdb/node-api';
 import type { TableField } from '@google-cloud/bigquery';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { CustomerAccount } from '../../sandbox/aws';
@@ -78,17 +79,29 @@ describe('a dump of tables that change while it runs', () => {
     receipt = await readJson<GuideReceipt>(customer, 'receipt.json');
   });
 
-  /** Rows come, and all that were there go, as when the next modelling run writes. */
+  /** Rows come, and all but one of a table go, as when the next modelling run writes. */
   async function changeTables(mark: string): Promise<void> {
     const tables = sandbox.bigquery.dataset('data_platform');
     await tables.table('companies').insert([{ company_id: mark, name: mark }]);
+    await tables.table('events').insert([{ event_id: mark }]);
+    const oneRow = endToEnd.parquetFile('revenue-of-one-row');
+    await writeFirstRow(endToEnd.parquetFile('revenue'), oneRow);
     const [file] = await sandbox.storage
       .bucket(loadBucket)
-      .upload(endToEnd.parquetFile('revenue'), { destination: 'revenue', resumable: false });
+      .upload(oneRow, { destination: 'revenue', resumable: false });
     const load = { sourceFormat: 'PARQUET', writeDisposition: 'WRITE_TRUNCATE' };
-    await tables.table('events').insert([{ event_id: mark }]);
     const [job] = await tables.table('revenue').createLoadJob(file, load);
     await job.promise();
+  }
+
+  async function writeFirstRow(parquetFile: string, into: string): Promise<void> {
+    const instance = await DuckDBInstance.create(':memory:');
+    try {
+      const connection = await instance.connect();
+      await connection.run(`COPY (FROM read_parquet('${parquetFile}') LIMIT 1) TO '${into}' (FORMAT parquet)`);
+    } finally {
+      instance.closeSync();
+    }
   }
 
   test.each(defaultTables)('delivers the rows of %s as they were when the run finished', async (table) => {
