@@ -80,7 +80,8 @@ class Recorder {
 
   /** Of those that are disconnected as soon as their run is announced, one whose dump is just being started. */
   async startingAndDisconnected(): Promise<void> {
-    for (let number = 1; ; number += 1) {
+    const customersMax = 200;
+    for (let number = 1; number <= customersMax; number += 1) {
       const { accountId } = await this.connected(`starting-${number}`);
       await this.run(accountId, 'run-1');
       await this.destinations.disconnect(accountId);
@@ -91,9 +92,11 @@ class Recorder {
         if (event.workflowExecutionUpdateAcceptedEventAttributes) return ['update'];
         return event.childWorkflowExecutionStartedEventAttributes ? ['started'] : [];
       });
-      if (kinds.join() === 'update,initiated,update,started')
-        return this.keep('destination-disconnected-starting', workflowId);
+      if (!kinds.join().startsWith('update,initiated,update')) continue;
+      await this.ended(accountId, 1);
+      return this.keep('destination-disconnected-starting', workflowId);
     }
+    throw new Error(`None of ${customersMax} dumps was being started when its customer was disconnected`);
   }
 
   async parkedAndAbandoned(): Promise<void> {

@@ -246,8 +246,11 @@ async function showCustomer(
 
 const jsonView = { show: (report: DestinationReport) => console.log(JSON.stringify(report)), stop: () => {} };
 
-const isIdle = ({ destination, dump }: DestinationReport): boolean =>
-  dump === undefined && (destination.pendingRun === undefined || destination.paused);
+/** A dump that is being started is not there to be asked yet. */
+export const isIdle = ({ destination, dump }: DestinationReport): boolean =>
+  dump === undefined &&
+  destination.state !== 'Delivering' &&
+  (destination.pendingRun === undefined || destination.paused);
 
 /** Shows the status every second, until `isEnough` holds of it. */
 export async function watchUntil(

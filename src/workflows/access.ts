@@ -10,8 +10,8 @@ export class Access {
   /** What the one that is going on says so far, where that takes nothing away from the last. */
   private soFar: AccessCheck | undefined;
   private pendingTurns = 0;
-  /** Of checks of the settings in force. */
-  private pendingVerdicts = 0;
+  /** Those that are still to come to a verdict. */
+  private pendingWatches = 0;
   private lastTurn: Promise<void> = Promise.resolve();
 
   constructor(
@@ -42,35 +42,31 @@ export class Access {
 
   /** Of the settings in force, for who reads what it says. */
   check(): Promise<AccessCheck> {
-    return this.checkInTurn((check) => {
-      if (check === undefined) throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
-      return check;
+    return this.inTurn(async () => {
+      const settings = this.inForce();
+      if (settings === undefined) {
+        throw ApplicationFailure.nonRetryable('There is no connected bucket', 'NotConnected');
+      }
+      return this.checkNow(settings);
     });
   }
 
   /**
-   * Of the settings in force. Nobody waits for what it says: a refusal is told. Left out where a check is to say the same.
-   * A proof of other settings is not, nor a check whose refusal is only being told.
+   * Of the settings that are in force when its turn comes, if any. Nobody waits for what it says: a refusal is told. Left
+   * out where another is still to come to its verdict. A proof, and a check for who reads it, tell nobody.
    */
   async watch(): Promise<void> {
-    if (this.pendingTurns > 0 && (this.pendingVerdicts > 0 || !patched('watch-in-turn'))) return;
-    await this.checkInTurn(async (check) => {
-      if (check?.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
-    });
-  }
-
-  /** Of the settings that are in force when its turn comes, if any. What `use` makes of the verdict belongs to the turn. */
-  private checkInTurn<T>(use: (check: AccessCheck | undefined) => T | Promise<T>): Promise<T> {
-    this.pendingVerdicts += 1;
-    return this.inTurn(async () => {
+    if (this.pendingTurns > 0 && (this.pendingWatches > 0 || !patched('watch-in-turn'))) return;
+    this.pendingWatches += 1;
+    await this.inTurn(async () => {
       const settings = this.inForce();
       let check: AccessCheck | undefined;
       try {
         if (settings !== undefined) check = await this.checkNow(settings);
       } finally {
-        this.pendingVerdicts -= 1;
+        this.pendingWatches -= 1;
       }
-      return use(check);
+      if (check?.state === 'failed' && check.fault !== undefined) await this.notices.refused(check.fault);
     });
   }
 

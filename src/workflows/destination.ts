@@ -256,7 +256,9 @@ class Destination {
     if (this.delivery?.state === 'at work') this.delivery.scope.cancel();
     else if (this.delivery !== undefined) this.delivery = { state: 'called off' };
     this.publish();
-    await condition(() => this.delivery === undefined);
+    const folder = this.lastFolder;
+    // Where a bucket is connected meanwhile, the next dump may begin in the moment in which this one ends.
+    await condition(() => this.delivery === undefined || this.lastFolder !== folder);
   }
 
   async announce(input: unknown): Promise<void> {
@@ -316,6 +318,7 @@ class Destination {
     if (waitsNoMore) {
       this.delivery = { state: 'starting' };
       this.pendingRun = undefined;
+      this.publish();
     }
     let outcome: DumpOutcome | undefined;
     let mayStillCommit = false;

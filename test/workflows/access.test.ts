@@ -242,6 +242,23 @@ test('two checks never run at the same time: a person’s waits its turn, one th
   expect(access.checks).toBe(5);
 });
 
+test('one that nobody waits for tells what a person’s check found, which tells nobody itself', async () => {
+  const account = newAccount();
+  const { access, activities, sent, told } = scene();
+  await environment.withWorker(activities, async () => {
+    await environment.destinations.connect(account, customer);
+    access.fault = 'BucketMissing';
+    const answer = environment.destinations.check(account);
+    await when(account, isChecking);
+    await ask(account);
+    await environment.server.sleep(accessPropagationMs + accessRecheckMs);
+    expect(await answer).toMatchObject({ state: 'failed', fault: { type: 'BucketMissing' } });
+    await environment.server.sleep(accessPropagationMs + accessRecheckMs);
+    await isTold(sent, 1);
+  });
+  expect(told()).toEqual(['destination.access-refused']);
+});
+
 test('a check that waits for a change of settings is of those that have come into force', async () => {
   const account = newAccount();
   const opened = gate();

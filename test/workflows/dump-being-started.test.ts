@@ -1,5 +1,6 @@
 /** Messages that come while Temporal starts a dump, on the time-skipping server. */
 import type { Activities } from '../../src/activities';
+import { isIdle } from '../../src/client/command-line';
 import { dumpWorkflowId, taskQueues, type AccountId } from '../../src/contract';
 import { parseDestination, parseModellingRun } from '../../src/dump/inputs';
 import { folderName } from '../../src/dump/keys';
@@ -50,6 +51,7 @@ test('a dump is being delivered from when it is being started, and is shown when
     expect(status).toMatchObject({ state: 'Delivering' });
     expect(status).not.toHaveProperty('pendingRun');
     expect(status).not.toHaveProperty('currentDump');
+    expect(isIdle(await environment.destinations.status(account))).toBe(false);
     await tellStart(account);
     expect(await environment.ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'delivered' }]);
     expect((await environment.statusOf(account)).state).toBe('Delivered');
@@ -75,6 +77,8 @@ test('disconnect waits for the end of a dump that is being started, also where a
     );
     await environment.destinations.connect(account, otherBucket);
     expect(isOver).toBe(false);
+    // So the next dump need not wait for its minute: it begins in the moment in which the cancelled one ends.
+    await environment.server.sleep('2 minutes');
     await tellStart(account);
     await disconnecting;
     const [cancelled] = (await environment.statusOf(account)).recentDumps;
@@ -83,6 +87,7 @@ test('disconnect waits for the end of a dump that is being started, also where a
     const itsDump = workflow.getHandle(dumpWorkflowId(account, cancelled?.folder ?? folderName(new Date(0))));
     expect((await itsDump.describe()).status.name).toBe('CANCELLED');
     isBroken = false;
+    await environment.destinations.retry(account);
     expect(await environment.ended(account, 2)).toMatchObject([{}, { runId: 'run-1', outcome: 'delivered' }]);
   });
   expect(receipts).toEqual([otherBucket.bucket]);
@@ -99,6 +104,27 @@ test('settings that change while a dump is being started have its run delivered 
     expect(await environment.ended(account, 2)).toMatchObject([{ runId: 'run-1' }, { runId: 'run-1' }]);
   });
   expect(receipts).toEqual([customer.bucket, otherBucket.bucket]);
+});
+
+test('a dump is told of a newer run that came while it was being started', async () => {
+  const account = newAccount();
+  let isBroken = true;
+  const { activities } = scene({
+    extractTable: async () => {
+      if (isBroken) throw needsAttention('TableMissing');
+      return staged(1);
+    },
+  });
+  await environment.withWorker(activities, async () => {
+    await startingDump(account);
+    await environment.announce(account, 'run-2');
+    await environment.statusOf(account);
+    await tellStart(account);
+    expect(await environment.ended(account, 1)).toMatchObject([{ runId: 'run-1', outcome: 'superseded' }]);
+    // Its dump waits for the next minute.
+    isBroken = false;
+    expect(await environment.ended(account, 2)).toMatchObject([{}, { runId: 'run-2', outcome: 'delivered' }]);
+  });
 });
 
 test('the same settings given again while a dump is being started deliver nothing twice', async () => {
