@@ -4,10 +4,10 @@ import { SandboxError } from './toolchain';
 
 /** Below those that systems give out by themselves. */
 const blocksFrom = 20_000;
-const blocks = 120;
-const blockSize = 100;
+const blocks = 600;
+const blockSize = 20;
 
-/** The next of this process's block to be given; the first of a block is never given. */
+/** The next of this program's block to be given; the first of a block is never given. */
 let next = 0;
 /** When the one who asked before has its port: a block is used up before another is taken. */
 let before: Promise<unknown> = Promise.resolve();
@@ -37,7 +37,7 @@ export async function requireFreePort(port: number, what: string): Promise<numbe
   );
 }
 
-/** A block is its process's while that listens on its first port: the system ends that with the process, however it ends. */
+/** A block is its program's while that listens on its first port: the system ends that with the process, however it ends. */
 async function takeBlock(): Promise<number> {
   const any = Math.floor(Math.random() * blocks);
   for (let tried = 0; tried < blocks; tried++) {
@@ -59,8 +59,11 @@ async function isFree(port: number): Promise<boolean> {
 
 /** Undefined where another program listens. */
 const listening = (port: number): Promise<net.Server | undefined> =>
-  new Promise((resolve) => {
+  new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.once('error', () => resolve(undefined));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(undefined);
+      else reject(error);
+    });
     server.listen(port, '127.0.0.1', () => resolve(server));
   });

@@ -93,12 +93,13 @@ async function withDownloadOrTool(
   say: (line: string) => void,
   startServer: (executable: Executable) => Promise<TestWorkflowEnvironment>,
 ): Promise<TestWorkflowEnvironment> {
-  const startAgainIfLate = (executable: Executable) => againIfLate(() => startServer(executable));
+  const startAgainIfLate = (executable: Executable) => againIfLate(() => startServer(executable), tool.name, say);
   const found = findTool(tool);
   if (found !== undefined) return startAgainIfLate({ type: 'existing-path', path: found });
   try {
     return await startAgainIfLate({ type: 'cached-download', downloadDir: cacheFolder() });
-  } catch {
+  } catch (error) {
+    if (isLate(error)) throw error;
     say(`The download of ${tool.name} did not succeed; it is made from its package registry instead.`);
   }
   return startAgainIfLate({ type: 'existing-path', path: await ensureTool(tool, say) });
@@ -107,12 +108,15 @@ async function withDownloadOrTool(
 const startAttempts = 4;
 
 /** The SDK ends a server that does not answer within 5 seconds, which on a busy machine one need not. */
-async function againIfLate<T>(startServer: () => Promise<T>): Promise<T> {
+async function againIfLate<T>(startServer: () => Promise<T>, name: string, say: (line: string) => void): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await startServer();
     } catch (error) {
-      if (attempt === startAttempts || !/did not start within/.test(String(error))) throw error;
+      if (attempt === startAttempts || !isLate(error)) throw error;
+      say(`${name} did not answer within 5 s and is started again.`);
     }
   }
 }
+
+const isLate = (error: unknown): boolean => /did not start within/.test(String(error));

@@ -281,7 +281,7 @@ function grpcErrorOf(error: unknown): { readonly code: number; readonly details:
 }
 
 /** gRPC documentation, "Status codes": DEADLINE_EXCEEDED. */
-const isUnanswered = (error: unknown): boolean => grpcErrorOf(error)?.code === 4;
+export const isUnanswered = (error: unknown): boolean => grpcErrorOf(error)?.code === 4;
 
 /** gRPC documentation, "Status codes": UNAVAILABLE. */
 const grpcUnreachable: ReadonlySet<number> = new Set([14]);

@@ -1,12 +1,10 @@
-import { setTimeout } from 'node:timers/promises';
 import { heartbeating } from '../../src/activities/heartbeat';
-import type * as timing from '../../src/timing';
+import { heartbeatEveryMs } from '../../src/timing';
+import { createLatch } from '../end-to-end/latch';
 import { dumpEnvironment } from '../fakes';
 
-jest.mock('../../src/timing', () => ({
-  ...jest.requireActual<typeof timing>('../../src/timing'),
-  heartbeatEveryMs: 20,
-}));
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
 
 /** What an activity told that did `work` and counted how often it was asked. */
 async function beatsOf(work: () => Promise<unknown>): Promise<unknown[]> {
@@ -23,20 +21,11 @@ test('what soon ends well costs no heartbeat', async () => {
 });
 
 test('what takes longer shows every so often that it lives', async () => {
-  const environment = dumpEnvironment();
-  let beats = 0;
-  const twice = new Promise<void>((resolve) => {
-    environment.on('heartbeat', () => {
-      if (++beats === 2) resolve();
-    });
-  });
-  await environment.run(() =>
-    heartbeating(
-      () => 'alive',
-      () => twice,
-    ),
-  );
-  expect(beats).toBe(2);
+  const work = createLatch<string>();
+  const telling = beatsOf(() => work.opened);
+  await jest.advanceTimersByTimeAsync(2.5 * heartbeatEveryMs);
+  work.open('done');
+  expect(await telling).toHaveLength(2);
 });
 
 test('what fails tells its last details: the next attempt begins from them', async () => {
@@ -53,6 +42,6 @@ test('what has ended tells nothing more', async () => {
       () => Promise.resolve(),
     ),
   );
-  await setTimeout(60);
+  await jest.advanceTimersByTimeAsync(3 * heartbeatEveryMs);
   expect(beats).toEqual([]);
 });

@@ -140,7 +140,6 @@ const ended = (name: string) =>
   eventually(
     () => outcomeOf(name),
     (outcome) => outcome !== undefined,
-    60_000,
   );
 
 const needed = rows.filter(({ permission }) => permission !== undefined);
@@ -182,7 +181,6 @@ describe('a dump whose tables lack one permission each', () => {
         const isOver = (state: string): boolean => state === 'needs attention' || state === 'delivered';
         return states.length > 0 && states.every(({ state }) => isOver(state));
       },
-      60_000,
     );
     faults = Object.fromEntries(
       Object.entries(dump?.tables ?? {}).map(([table, progress]) => [

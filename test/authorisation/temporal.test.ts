@@ -127,7 +127,6 @@ const needsAttention = (name: string) =>
   eventually(
     () => destinations.status(name),
     ({ dump }) => dump?.state === 'NeedsAttention',
-    60_000,
   );
 
 /** Longer than the 256 transactions that the server hands out with a task (its setting `frontend.historyMaxPageSize`). */
@@ -190,7 +189,6 @@ const calls = ({ proxy }: Identity, method: Method): Promise<boolean> =>
   eventually(
     async () => proxy.called.has(method),
     (isCalled) => isCalled,
-    60_000,
   );
 
 test('with what is listed for them, workers deliver a dump', async () => {

@@ -7,16 +7,20 @@ import { parseAccountId, parseBucketName } from '../../src/dump/inputs';
 import { heartbeatThrottleMs } from '../../src/timing';
 import { dataset, type EndToEnd, type Proxies } from '../end-to-end/environment';
 import type { Arming, Armed, Asked, Exchange } from '../end-to-end/fault-proxy';
-import { toldShards } from '../end-to-end/told-shards';
+import { shardsPutBy, toldShards } from '../end-to-end/told-shards';
 import { eventually } from '../eventually';
 import { pathOf, shardPut, type Matches, type Whose } from './traffic';
 
 export const tables = ['companies', 'contacts', 'events'] as const;
 
-const workerSettings = { COPY_ACTIVITIES: '2', COPY_SHARDS_IN_FLIGHT: '2', NODE_ENV: 'production' };
+/** All copies of the worker together. */
+export const shardsInFlightMax = 2;
 
-/** `COPY_ACTIVITIES` × `COPY_SHARDS_IN_FLIGHT`. */
-export const shardsInFlightMax = 4;
+const workerSettings = {
+  COPY_ACTIVITIES: '2',
+  COPY_SHARDS_IN_FLIGHT: String(shardsInFlightMax),
+  NODE_ENV: 'production',
+};
 
 /** A shard takes this long at the least, as one of a gigabyte would take longer: so some are always in flight. */
 export const shardLatencyMs = 150;
@@ -27,7 +31,10 @@ const toldWithinMs = 2 * heartbeatThrottleMs;
 const outcomeTimeoutMs = 150_000;
 
 export class Scene implements Whose {
-  /** How many shards were in flight when something was killed, or were hit by a fault: so many may be put again. */
+  /**
+   * How many shards were begun, and not told to Temporal, when something was killed, or were hit by a fault: so many may be
+   * put again.
+   */
   shardsHit = 0;
   private worker: Running | undefined;
   private readonly armed: Armed[] = [];
@@ -130,30 +137,20 @@ export class Scene implements Whose {
     return killedAtMs;
   }
 
-  /** Shards of dumps at work whose puts have begun, and of which Temporal does not know that they are done. */
+  /** Shards of the dump at work whose puts have begun, and of which Temporal does not know that they are done. */
   async shardsUntold(): Promise<string[]> {
-    const untold: string[] = [];
-    for (const workflowId of await this.runningWorkflows()) {
-      if (!workflowId.startsWith('dump/')) continue;
-      const told = await toldShards(this.endToEnd.client, workflowId);
-      const folder = workflowId.split('/').at(-1);
-      const begun = this.proxies.aws.exchanges.flatMap(({ asked }) => {
-        const [, , folderOfPut, , name = ''] = decodeURIComponent(pathOf(asked)).split('/');
-        return shardPut(this)(asked) && folderOfPut === folder ? [name] : [];
-      });
-      untold.push(...[...new Set(begun)].filter((name) => !told.has(name)));
-    }
-    return untold;
-  }
-
-  /** Of this customer. */
-  private async runningWorkflows(): Promise<string[]> {
-    const ids: string[] = [];
-    for await (const { workflowId, status } of this.endToEnd.client.workflow.list()) {
-      const isOurs = workflowId === `destination/${this.account}` || workflowId.startsWith(`dump/${this.account}/`);
-      if (isOurs && status.name === 'RUNNING') ids.push(workflowId);
-    }
-    return ids;
+    const { client } = this.endToEnd;
+    const { raw } = await client.workflow.getHandle(`destination/${this.account}`).describe();
+    const dumpIds = (raw.pendingChildren ?? []).flatMap(({ workflowId }) => workflowId ?? []);
+    const untold = dumpIds.map(async (dumpId) => {
+      const told = await toldShards(client, dumpId);
+      const folder = dumpId.split('/').at(-1) ?? '';
+      const puts = this.proxies.aws.exchanges
+        .map(({ asked }) => asked)
+        .filter((asked) => shardPut(this)(asked) && pathOf(asked).includes(`/${folder}/`));
+      return [...new Set(shardsPutBy(puts))].filter((shard) => !told.has(shard));
+    });
+    return (await Promise.all(untold)).flat();
   }
 
   /** Shards that were being put at some time between, or of which Temporal could not know yet. */
@@ -173,8 +170,9 @@ export class Scene implements Whose {
   async strike(): Promise<void> {
     this.releaseAll();
     const { workflow } = this.endToEnd.client;
-    for (const workflowId of await this.runningWorkflows()) {
-      await workflow.getHandle(workflowId).terminate('the scene is over');
+    for await (const { workflowId, status } of workflow.list()) {
+      const isOurs = workflowId === `destination/${this.account}` || workflowId.startsWith(`dump/${this.account}/`);
+      if (isOurs && status.name === 'RUNNING') await workflow.getHandle(workflowId).terminate('the scene is over');
     }
     await this.killWorker();
   }

@@ -57,7 +57,6 @@ beforeAll(async () => {
   const { destination } = await eventually(
     () => destinations.status(account),
     ({ dump }) => dump?.state === 'NeedsAttention',
-    60_000,
   );
   dumpId = destination.currentDump?.workflowId ?? '';
 });

@@ -51,7 +51,6 @@ async function amidTheShards(name: string): Promise<ReturnType<typeof parseAccou
   await eventually(
     async () => stored().length,
     (count) => count >= 40,
-    60_000,
   );
   return account;
 }

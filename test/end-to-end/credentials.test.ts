@@ -91,14 +91,12 @@ const waits = ({ accountId }: Connected): Promise<DestinationReport> =>
   eventually(
     () => endToEnd.destinations.status(accountId),
     ({ dump }) => dump?.state === 'NeedsAttention',
-    60_000,
   );
 
 const copying = ({ bucket }: Connected): Promise<unknown> =>
   eventually(
     async () => stored(bucket).length,
     (count) => count >= 5,
-    60_000,
   );
 
 async function expectDelivered({ accountId, customer }: Connected): Promise<void> {

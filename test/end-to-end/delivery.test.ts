@@ -43,7 +43,6 @@ const waitsForAttention = (accountId: string) =>
   eventually(
     () => destinations.status(accountId),
     ({ dump }) => dump?.state === 'NeedsAttention' && !Object.values(dump.tables).some(({ state }) => isAtWork(state)),
-    60_000,
   );
 
 const isAtWork = (state: string): boolean => ['extracting', 'copying', 'uploading schema'].includes(state);

@@ -38,11 +38,10 @@ test('a table of few shards that comes later does not wait until one of many is 
   const giant = await eventually(
     async () => (await tables())['companies'],
     (progress) => progress?.state === 'copying' && progress.copied.shards >= 20,
-    60_000,
   );
   expect(giant).toMatchObject({ total: { shards: 400 } });
   later.release();
-  const after = await eventually(tables, ({ paid_ads: small }) => small?.state === 'delivered', 60_000);
+  const after = await eventually(tables, ({ paid_ads: small }) => small?.state === 'delivered');
   expect(after['companies']).toMatchObject({ state: 'copying' });
   await endToEnd.destinations.abandon('mixed');
   await worker.stop();
@@ -62,13 +61,11 @@ test('a customer of few shards does not wait until all ranges of another that wa
   await eventually(
     async () => Object.values((await endToEnd.destinations.status('giant')).dump?.tables ?? {}),
     (progress) => progress.length === tables.length && progress.every(({ state }) => state === 'copying'),
-    60_000,
   );
   await announce('small', ['paid_ads']);
   await eventually(
     async () => (await endToEnd.destinations.status('small')).dump?.tables['paid_ads']?.state,
     (state) => state === 'copying',
-    60_000,
   );
   const before = customersOfPuts().length;
   puts.release();

@@ -72,7 +72,6 @@ const isDelivered = (runId: string): Promise<boolean> =>
       (await endToEnd.client.workflow.count(`S3DestinationRun = "${runId}" AND S3DestinationState = "Delivered"`))
         .count > 0,
     Boolean,
-    60_000,
   );
 
 /** The keys that the payloads of the history are encrypted with, in their order. */

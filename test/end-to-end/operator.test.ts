@@ -47,7 +47,6 @@ async function waitingDump(accountId: typeof account): Promise<string> {
   const { destination } = await eventually(
     () => endToEnd.destinations.status(accountId),
     ({ dump }) => dump?.state === 'NeedsAttention',
-    60_000,
   );
   return destination.currentDump?.workflowId ?? '';
 }

@@ -73,7 +73,7 @@ test('while S3’s answers are held, what is stored and not confirmed is not sho
   });
   await announce('run-held');
   const folder = await folderOf('run-held');
-  await eventually(shownByStatus, (shown) => shown?.shards === confirmed, 60_000);
+  await eventually(shownByStatus, (shown) => shown?.shards === confirmed);
   // All that the worker copies side by side is stored by now, and waits for its answer.
   const { shards, bytes } = await eventually(
     () => stored(folder),

@@ -85,7 +85,6 @@ const dumpWhen = (holds: (dump: DumpReport) => boolean): Promise<unknown> =>
   eventually(
     () => endToEnd.destinations.status(account),
     ({ dump }) => dump !== undefined && holds(dump),
-    60_000,
   );
 
 /** As S3 does, which tells whoever sends a bad token what was sent. */

@@ -30,9 +30,11 @@ async function giveServer(beginsWith: string): Promise<() => Promise<number>> {
 
 test('a server that does not answer in time is started again', async () => {
   const starts = await giveServer(`[ -e '${folder}/late' ] || { touch '${folder}/late'; exec sleep 60; }`);
-  const environment = await startDevServer(() => {});
+  const said: string[] = [];
+  const environment = await startDevServer((line) => said.push(line));
   try {
     expect(await starts()).toBeGreaterThanOrEqual(2);
+    expect(said[0]).toBe('temporal did not answer within 5 s and is started again.');
     await expect(environment.connection.workflowService.getSystemInfo({})).resolves.toBeDefined();
   } finally {
     await environment.teardown();
