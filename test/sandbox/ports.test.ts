@@ -9,6 +9,8 @@ const several = 250;
 /** The ports that another process is given, as long as it lives. */
 async function portsOfAnother(): Promise<{ readonly process: ChildProcess; readonly ports: readonly number[] }> {
   const program = `
+    // A listener keeps the process.
+    process.on('message', () => {});
     const { freePort } = require(${JSON.stringify(compiled('sandbox', 'ports.js'))});
     (async () => {
       const ports = [];
